@@ -1,0 +1,1 @@
+"""One campaign at the table: the scene, its cast, who speaks next, one turn from message to answer."""
