@@ -1,4 +1,4 @@
-"""What the store gives back: plain records, one for each kind of row. Times are seconds since the Unix epoch."""
+"""What the store gives back: plain records, one for each kind of row. Times are Unix seconds."""
 
 from __future__ import annotations
 
@@ -15,13 +15,42 @@ class EntryKind(StrEnum):
     NOTE = "note"
 
 
+class Mode(StrEnum):
+    """How a scene decides who answers."""
+
+    NATURAL = "natural"
+    LIST = "list"
+    MANUAL = "manual"
+    MENTION_ONLY = "mention-only"
+
+
+class SceneState(StrEnum):
+    """Whether a scene is played."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+
+class ReplyState(StrEnum):
+    """How far a promised answer has come.
+
+    `told` means that its text is stored, while the channel may not show all of it yet.
+    """
+
+    PROMISED = "promised"
+    TOLD = "told"
+    DONE = "done"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of a scene's log.
 
-    `speaker` is the name at the table; `author_id` is the Discord member's, for players;
-    `persona` is the slug, for answers and openings. `tokens` is what the rendered entry costs
-    under the tokenizer named by `fingerprint`.
+    `seq` is its place there. `speaker` is the name at the table; `author_id` is the Discord member's,
+    for players; `persona` is the slug, for answers and openings. `tokens` is what the rendered entry
+    costs under the tokenizer named by `fingerprint`.
     """
 
     id: int
@@ -30,8 +59,51 @@ class Entry:
     speaker: str
     text: str
     created_at: float
+    seq: int = 0
     author_id: int | None = None
     persona: str | None = None
     turn_id: int | None = None
     tokens: int | None = None
     fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRecord:
+    """One scene as it is stored. `lead` is the slug of the persona that answers when nobody else is meant."""
+
+    id: int
+    guild_id: int | None
+    channel_id: int
+    parent_id: int | None
+    title: str
+    premise: str
+    mode: Mode
+    lead: str
+    model: str | None
+    state: SceneState
+    started_by: int
+    created_at: float
+    ended_at: float | None
+    window_start: int
+    last_seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that a turn has promised, with the messages that show it so far."""
+
+    id: int
+    turn_id: int
+    position: int
+    persona: str
+    state: ReplyState
+    entry_id: int | None
+    posted: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a server chose for the scenes that it will start."""
+
+    persona: str | None = None
+    model: str | None = None

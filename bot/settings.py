@@ -1,0 +1,163 @@
+"""Every setting in one typed place. `.env.example` is written from here; a test keeps the two equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot.errors import SetupError
+
+PROJECT = Path(__file__).resolve().parent.parent
+DISCORD_API = "https://discord.com/api/v10"
+
+
+class Settings(BaseSettings):
+    """What the operator decides, from the environment and `.env`; the environment wins."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
+
+    discord_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="The bot's token, from https://discord.com/developers/applications > Bot > Reset Token.",
+    )
+    discord_api_url: str = Field(
+        default=DISCORD_API,
+        description="Discord's REST API, or a proxy in front of it; the gateway's address is asked from it.",
+    )
+    database_url: str = Field(
+        default="sqlite:///data/hearthside.sqlite",
+        description="Where scenes are kept. A relative SQLite path counts from the project's folder.",
+    )
+    model_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="OpenAI-compatible model servers, separated by commas, tried in this order."
+        " Empty: look on the usual local ports.",
+    )
+    model_api_key: SecretStr = Field(
+        default=SecretStr(""), description="The key for those servers, where they ask for one."
+    )
+    cpu_model: Path = Field(
+        default=PROJECT / "bot" / "model" / "storyteller.gguf",
+        description="The GGUF that answers on the CPU when no server does. Default: the bundled storyteller.",
+    )
+    llama_server: str = Field(
+        default="",
+        description="A llama-server binary to run for CPU_MODEL, in place of the built-in one.",
+    )
+    context_length: int | None = Field(
+        default=None,
+        ge=256,
+        le=10_000_000,
+        description="The model's context in tokens. Empty: what the server says.",
+    )
+    answer_tokens: int = Field(
+        default=400,
+        ge=16,
+        le=8192,
+        description="The longest answer, in tokens. This much of the context is kept free.",
+    )
+    parallel_answers: int = Field(
+        default=4, ge=1, le=256, description="Answers that one model server works on at the same time."
+    )
+    personas_dir: Path = Field(default=PROJECT / "personas", description="The folder of persona files.")
+    listen: bool = Field(
+        default=True,
+        description="Answer everything said in a scene's channel (needs the Message Content intent)."
+        " false: only mentions, replies and commands.",
+    )
+    allowed_link_domains: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Web domains, separated by commas, whose links may stand clickable in answers.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="How much is logged to standard error."
+    )
+
+    @field_validator("model_urls", "allowed_link_domains", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("model_urls")
+    @classmethod
+    def _web_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            _require_web_address(url)
+        return value
+
+    @field_validator("discord_api_url")
+    @classmethod
+    def _api_base(cls, value: str) -> str:
+        _require_web_address(value)
+        base = value.rstrip("/")
+        return base if urlsplit(base).path else base + "/api/v10"
+
+    @field_validator("database_url")
+    @classmethod
+    def _absolute_sqlite_path(cls, value: str) -> str:
+        scheme, mark, path = value.partition(":///")
+        if not scheme.startswith("sqlite"):
+            raise ValueError("must be a SQLite address such as sqlite:///data/hearthside.sqlite")
+        if not mark or not path or path == ":memory:":
+            raise ValueError("must name a file: scenes would be lost at every restart otherwise")
+        return f"sqlite:///{(PROJECT / path).as_posix()}"
+
+    @field_validator("cpu_model", "personas_dir")
+    @classmethod
+    def _in_project(cls, value: Path) -> Path:
+        return PROJECT / value.expanduser()
+
+    @property
+    def database_path(self) -> Path:
+        """The file that `database_url` names."""
+        return Path(self.database_url.partition(":///")[2])
+
+
+def _require_web_address(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be a web address such as http://127.0.0.1:8080/v1")
+
+
+def load_settings() -> Settings:
+    """Read the environment and `.env`.
+
+    Raises SetupError naming each setting that is wrong; values are not repeated, they may be secret.
+    """
+    try:
+        return Settings(_env_file=PROJECT / ".env")  # type: ignore[call-arg]  # pydantic-settings' own argument
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors()
+        )
+        hint = "Mend it in .env or the environment."
+        raise SetupError(f"A setting is wrong: {wrong}.", hint=hint) from None
+
+
+def env_example() -> str:
+    """Write `.env.example`: every setting with its meaning and default, all of them commented out."""
+    blocks = [
+        "# Hearthside's settings. Copy this file to .env and change what you need; to play, nothing is."
+    ]
+    for name, field in Settings.model_fields.items():
+        blocks.append(f"# {field.description}\n#{name.upper()}={_shown_default(field.default)}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _shown_default(default: object) -> str:
+    match default:
+        case SecretStr() | None | ():
+            return ""
+        case Path():
+            return default.relative_to(PROJECT).as_posix()
+        case bool():
+            return str(default).lower()
+        case _:
+            return str(default)

@@ -1,0 +1,112 @@
+"""The log: claims of events, entries in their order, and the messages that show them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from bot.store.records import Entry, EntryKind
+from bot.store.tables import claims, entries, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+async def claim(tx: AsyncConnection, event_id: int, at: float) -> bool:
+    """Claim an event. False if somebody has claimed it before: then it is dealt with already."""
+    result = await tx.execute(upsert(claims).values(event_id=event_id, at=at).on_conflict_do_nothing())
+    return result.rowcount == 1
+
+
+async def append(tx: AsyncConnection, entry: Entry, message_ids: Iterable[int] = ()) -> Entry:
+    """Store a new entry with the messages that show it, and give it back with its id."""
+    values = asdict(entry)
+    del values["id"]
+    entry_id = int((await tx.execute(insert(entries).values(values).returning(entries.c.id))).scalar_one())
+    rows = [{"message_id": one, "scene_id": entry.scene_id, "entry_id": entry_id} for one in message_ids]
+    if rows:
+        await tx.execute(insert(messages), rows)
+    return Entry(**{**values, "id": entry_id})
+
+
+async def set_text(tx: AsyncConnection, entry_id: int, text: str, edited_at: float) -> None:
+    """Replace an entry's text; its count goes with it."""
+    await tx.execute(
+        update(entries)
+        .where(entries.c.id == entry_id)
+        .values(text=text, edited_at=edited_at, tokens=None, fingerprint=None)
+    )
+
+
+async def set_tokens(tx: AsyncConnection, counted: Sequence[Entry]) -> None:
+    """Keep the entries' token counts."""
+    for entry in counted:
+        await tx.execute(
+            update(entries)
+            .where(entries.c.id == entry.id, entries.c.text == entry.text)
+            .values(tokens=entry.tokens, fingerprint=entry.fingerprint)
+        )
+
+
+async def remove(tx: AsyncConnection, entry_id: int) -> None:
+    """Delete an entry. Its messages are forgotten with it; their events stay claimed."""
+    await tx.execute(delete(entries).where(entries.c.id == entry_id))
+
+
+async def shown_by(connection: AsyncConnection, message_id: int) -> Entry | None:
+    """Give the entry that a message of Discord shows."""
+    rows = await connection.execute(
+        select(entries)
+        .join(messages, messages.c.entry_id == entries.c.id)
+        .where(messages.c.message_id == message_id)
+    )
+    row = rows.first()
+    return _entry(row) if row else None
+
+
+async def messages_of(connection: AsyncConnection, entry_id: int) -> list[int]:
+    """Give the messages that show an entry, in their order."""
+    rows = await connection.execute(
+        select(messages.c.message_id).where(messages.c.entry_id == entry_id).order_by(messages.c.message_id)
+    )
+    return list(rows.scalars())
+
+
+async def since(connection: AsyncConnection, scene_id: int, seq: int) -> list[Entry]:
+    """Give a scene's entries from a place on, in order."""
+    rows = await connection.execute(
+        select(entries).where(entries.c.scene_id == scene_id, entries.c.seq >= seq).order_by(entries.c.seq)
+    )
+    return [_entry(row) for row in rows]
+
+
+async def last(connection: AsyncConnection, scene_id: int, limit: int) -> list[Entry]:
+    """Give a scene's latest entries, in order."""
+    rows = await connection.execute(
+        select(entries).where(entries.c.scene_id == scene_id).order_by(entries.c.seq.desc()).limit(limit)
+    )
+    return [_entry(row) for row in reversed(rows.all())]
+
+
+async def last_seq(connection: AsyncConnection, scene_id: int) -> int:
+    """Give the latest place in a scene's log, 0 for an empty one."""
+    rows = await connection.execute(select(func.max(entries.c.seq)).where(entries.c.scene_id == scene_id))
+    return rows.scalar() or 0
+
+
+async def count(connection: AsyncConnection, scene_id: int) -> int:
+    """Count a scene's entries."""
+    rows = await connection.execute(select(func.count()).where(entries.c.scene_id == scene_id))
+    return int(rows.scalar_one())
+
+
+def _entry(row: Row[Any]) -> Entry:
+    values = row._asdict()
+    del values["edited_at"]
+    return Entry(**{**values, "kind": EntryKind(values["kind"])})

@@ -1,0 +1,3 @@
+"""The first tables."""
+
+from __future__ import annotations

@@ -1,0 +1,147 @@
+"""The tables. Ids of guilds, channels, messages, users are Discord's snowflakes; times are Unix seconds."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# One claim for every Discord event, whether it came live, by a resume or by reading the history.
+claims = Table(
+    "claims",
+    metadata,
+    Column("event_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Float, nullable=False),
+)
+
+scenes = Table(
+    "scenes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("guild_id", BigInteger),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("parent_id", BigInteger),
+    Column("title", String(100), nullable=False),
+    Column("premise", Text, nullable=False, server_default=""),
+    Column("mode", String(16), nullable=False),
+    Column("lead", String(32), nullable=False),
+    Column("model", String(200)),
+    Column("state", String(8), nullable=False),
+    Column("started_by", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float),
+    # The first entry of the window, by its seq: kept, so that a restart sends the same prefix.
+    Column("window_start", Integer, nullable=False, server_default="0"),
+    # The latest message of the channel that was seen: what is later is read in after a restart.
+    Column("last_seen", BigInteger, nullable=False),
+    Index(
+        "uq_scenes_channel_id_open",
+        "channel_id",
+        unique=True,
+        sqlite_where=text("state != 'ended'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+cast = Table(
+    "cast",
+    metadata,
+    Column("scene_id", ForeignKey("scenes.id", ondelete="CASCADE"), primary_key=True),
+    Column("persona", String(32), primary_key=True),
+    Column("position", Integer, nullable=False),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scene_id", ForeignKey("scenes.id", ondelete="CASCADE"), nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Index("ix_turns_open", "scene_id", sqlite_where=text("state = 'open'")),
+    sqlite_autoincrement=True,
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scene_id", ForeignKey("scenes.id", ondelete="CASCADE"), nullable=False),
+    # The place in the log. An answer takes its place when it is begun, so that what the players say
+    # meanwhile stands after it: the next prompt then extends the one that asked for the answer.
+    Column("seq", Integer, nullable=False),
+    Column("turn_id", ForeignKey("turns.id", ondelete="SET NULL")),
+    Column("kind", String(16), nullable=False),
+    Column("speaker", String(100), nullable=False),
+    Column("author_id", BigInteger),
+    Column("persona", String(32)),
+    Column("text", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("edited_at", Float),
+    Column("tokens", Integer),
+    Column("fingerprint", String(64)),
+    UniqueConstraint("scene_id", "seq"),
+    sqlite_autoincrement=True,
+)
+
+# The answers that a turn has promised, in the order in which they are given.
+replies = Table(
+    "replies",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("turn_id", ForeignKey("turns.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("position", Integer, nullable=False),
+    Column("persona", String(32), nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("entry_id", ForeignKey("entries.id", ondelete="SET NULL")),
+    UniqueConstraint("turn_id", "persona"),
+    sqlite_autoincrement=True,
+)
+
+# Which message of Discord shows which entry. A long answer is shown by several.
+messages = Table(
+    "messages",
+    metadata,
+    Column("message_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("scene_id", ForeignKey("scenes.id", ondelete="CASCADE"), nullable=False),
+    Column("entry_id", ForeignKey("entries.id", ondelete="CASCADE"), index=True),
+    Column("reply_id", ForeignKey("replies.id", ondelete="CASCADE"), index=True),
+)
+
+# What a server chose for the scenes that it will start.
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("persona", String(32)),
+    Column("model", String(200)),
+)
+
+# Small facts about this installation, such as the hash of the commands that Discord was last told.
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
