@@ -1,0 +1,81 @@
+"""What answers: the shape every model server has in this house, whatever it speaks on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.chat import ChatMessage, ChatRequest, Delta, TokenCount
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """One model that a server offers. `context_length` is in tokens for one request; None where it does not say."""
+
+    name: str
+    context_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a server can do beyond answering.
+
+    `counts`: exact token counts of whole conversations. `tokenizes`: exact counts of plain text.
+    `slots`: how many answers it works on at the same time, None where it does not say.
+    """
+
+    counts: bool = False
+    tokenizes: bool = False
+    slots: int | None = None
+
+
+class Backend(Protocol):
+    """A model server. Every method may raise BackendError; what a server cannot tell is None, never a guess."""
+
+    @property
+    def name(self) -> str:
+        """What players read, such as `llama.cpp at 127.0.0.1:8080`. Holds no credentials."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server was last seen to be able to do; nothing before it was first reached."""
+        ...
+
+    def fingerprint(self, model: str | None = None) -> str:
+        """Name the tokenizer and chat template in use: counts made under another fingerprint are not valid."""
+        ...
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """Answer, piece by piece. The last Delta has the finish reason and, where the server says, the usage.
+
+        Closing the generator (`aclose`, or cancelling the task that reads it) ends the work on the server.
+        An answer without any text is no error here: it is a last Delta after no other.
+        Raises PromptTooLongError, BackendBusyError, BackendUnavailableError, BackendError.
+        """
+        ...
+
+    async def count(self, messages: Sequence[ChatMessage], model: str | None = None) -> TokenCount | None:
+        """Count what the server will bill as prompt tokens, template included. None where it cannot."""
+        ...
+
+    async def tokenize(self, text: str) -> int | None:
+        """Count the tokens of plain text, exactly. None where the server cannot."""
+        ...
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """List the models that can be asked for by name; the first is the one that answers by default."""
+        ...
+
+    async def context_length(self, model: str | None = None) -> int | None:
+        """Give the tokens that prompt and answer together may have. None where unknown."""
+        ...
+
+    async def health(self) -> None:
+        """Return if the server would take a request now, else raise BackendError saying why not."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        ...

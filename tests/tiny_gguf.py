@@ -1,0 +1,180 @@
+"""A llama model small enough to write in a test: random weights, a real vocabulary, a real chat template.
+
+Two layers, hidden size 64, 352 tokens (256 bytes, 90 merges, 6 specials), ChatML, F16, about 250 kB.
+The layout follows the GGUF specification (ggml-org/ggml, docs/gguf.md) as written by the `gguf` package.
+Random weights alone would emit bytes that are no UTF-8 and never stop. So one hidden channel carries a
+constant that no layer writes to; what the output matrix holds in that column is then a bias on each
+token's logit. With it the model says ASCII words and ends by itself after some dozens of tokens.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float32]
+MakeMatrix = Callable[[int, int, float], Matrix]
+
+CHATML = (
+    "{%- for message in messages -%}"
+    "{{- '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}"
+)
+SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>", "<|spare_0|>", "<|spare_1|>")
+MERGES = 90
+LAYERS, HIDDEN, HEADS, KV_HEADS, FEED_FORWARD = 2, 64, 4, 2, 128
+BIAS_CHANNEL = 0
+ENDS_AFTER = 40
+"""Tokens an answer has on average at temperature 1."""
+
+_WORDS = (
+    "the lantern sways and the rain comes down on the old stone stairs while the keeper counts the bells "
+    "and the river carries them away under the bridge where no one stands and then there is only the wind "
+    "in the reeds and a hand on the door and a voice that says come in and sit down and tell me what you want"
+)
+
+
+def write_tiny_gguf(path: Path, context: int = 8192, seed: int = 0) -> Path:
+    """Write the model to `path` and give the path back; equal arguments give equal bytes.
+
+    `context` is the length in tokens that the model claims to be trained for.
+    """
+    pieces, merges = _vocabulary()
+    writer = gguf.GGUFWriter(path, "llama")
+    _add_shape(writer, context, len(pieces) + len(SPECIALS))
+    _add_tokenizer(writer, pieces, merges)
+    for name, tensor in _weights(pieces, seed).items():
+        writer.add_tensor(name, tensor if tensor.ndim == 1 else tensor.astype(np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _add_shape(writer: gguf.GGUFWriter, context: int, vocabulary: int) -> None:
+    writer.add_name("tiny")
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_context_length(context)
+    writer.add_embedding_length(HIDDEN)
+    writer.add_block_count(LAYERS)
+    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_rope_dimension_count(HIDDEN // HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(vocabulary)
+
+
+def _add_tokenizer(writer: gguf.GGUFWriter, pieces: list[str], merges: list[str]) -> None:
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list([*pieces, *SPECIALS])
+    writer.add_token_types(
+        [gguf.TokenType.NORMAL] * len(pieces) + [gguf.TokenType.CONTROL] * len(SPECIALS),
+    )
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(len(pieces))
+    writer.add_eos_token_id(len(pieces) + SPECIALS.index("<|im_end|>"))
+    writer.add_pad_token_id(len(pieces) + SPECIALS.index("<|pad|>"))
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHATML)
+
+
+def _vocabulary() -> tuple[list[str], list[str]]:
+    """Give the 256 byte pieces and the merged ones, in GPT-2's spelling, and the merges in order of rank."""
+    spelling = _byte_spelling()
+    pieces = [spelling[byte] for byte in range(256)]
+    space = spelling[ord(" ")]
+    words = Counter(tuple(space + word) for word in _WORDS.split())
+    merges: list[str] = []
+    while len(merges) < MERGES:
+        pairs: Counter[tuple[str, str]] = Counter()
+        for word, times in words.items():
+            for pair in itertools.pairwise(word):
+                pairs[pair] += times
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(" ".join(best))
+        pieces.append("".join(best))
+        words = Counter({_merged(word, best): times for word, times in words.items()})
+    return pieces, merges
+
+
+def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+    out: list[str] = []
+    for piece in word:
+        if out and (out[-1], piece) == pair:
+            out[-1] += piece
+        else:
+            out.append(piece)
+    return tuple(out)
+
+
+def _byte_spelling() -> dict[int, str]:
+    """Give GPT-2's printable character for every byte: itself where it is printable, else from U+0100 on."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    rest = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(rest)}
+
+
+def _weights(pieces: list[str], seed: int) -> dict[str, Matrix]:
+    random = np.random.default_rng(seed)
+
+    def matrix(rows: int, columns: int, scale: float) -> Matrix:
+        return (random.standard_normal((rows, columns)) * scale).astype(np.float32)
+
+    vocabulary = len(pieces) + len(SPECIALS)
+    tensors: dict[str, Matrix] = {"token_embd.weight": matrix(vocabulary, HIDDEN, 1.0)}
+    tensors["token_embd.weight"][:, BIAS_CHANNEL] = 8.0
+    for layer in range(LAYERS):
+        tensors |= _layer(f"blk.{layer}", matrix)
+    tensors["output_norm.weight"] = np.ones(HIDDEN, dtype=np.float32)
+    tensors["output.weight"] = matrix(vocabulary, HIDDEN, 0.1)
+    tensors["output.weight"][:, BIAS_CHANNEL] = _bias(pieces)
+    return tensors
+
+
+def _layer(name: str, matrix: MakeMatrix) -> dict[str, Matrix]:
+    ones = np.ones(HIDDEN, dtype=np.float32)
+    kv = HIDDEN // HEADS * KV_HEADS
+    tensors = {
+        f"{name}.attn_norm.weight": ones,
+        f"{name}.attn_q.weight": matrix(HIDDEN, HIDDEN, 0.1),
+        f"{name}.attn_k.weight": matrix(kv, HIDDEN, 0.1),
+        f"{name}.attn_v.weight": matrix(kv, HIDDEN, 0.1),
+        f"{name}.attn_output.weight": matrix(HIDDEN, HIDDEN, 0.1),
+        f"{name}.ffn_norm.weight": ones.copy(),
+        f"{name}.ffn_gate.weight": matrix(FEED_FORWARD, HIDDEN, 0.1),
+        f"{name}.ffn_up.weight": matrix(FEED_FORWARD, HIDDEN, 0.1),
+        f"{name}.ffn_down.weight": matrix(HIDDEN, FEED_FORWARD, 0.1),
+    }
+    for written in ("attn_output", "ffn_down"):
+        tensors[f"{name}.{written}.weight"][BIAS_CHANNEL] = 0.0
+    return tensors
+
+
+def _bias(pieces: list[str]) -> Matrix:
+    """Give each token's entry in the bias column: letters and words up, the end now and then, the rest never.
+
+    The channel reaches the output matrix at about 6 after the norm, so 1.0 here moves a logit by about 6.
+    """
+    space = _byte_spelling()[ord(" ")]
+    sayable = np.array(
+        [(p.isascii() and p.isalpha()) or (p.startswith(space) and p[1:].isascii()) for p in pieces]
+    )
+    bias = np.full(len(pieces) + len(SPECIALS), -4.0, dtype=np.float32)
+    bias[: len(pieces)][sayable] = 0.0
+    bias[len(pieces) + SPECIALS.index("<|im_end|>")] = np.log(sayable.sum() / ENDS_AFTER) / 6
+    return bias
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{write_tiny_gguf(Path(sys.argv[1]))}\n")
