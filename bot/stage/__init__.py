@@ -1,0 +1,1 @@
+"""How a turn appears in Discord: webhooks, streaming edits, splitting."""
