@@ -5,7 +5,9 @@ from __future__ import annotations
 import unicodedata
 
 _JOINER = "\u200d"
-_PREPENDED = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
+_PREPENDED = frozenset(
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+)
 _LEADING, _VOWEL, _TRAILING = range(0x1100, 0x1160), range(0x1160, 0x11A8), range(0x11A8, 0x1200)
 
 
@@ -46,7 +48,9 @@ def _binds_forward(character: str) -> bool:
     if character in _PREPENDED:
         return True
     category = unicodedata.category(character)
-    return unicodedata.combining(character) == 9 or (category == "Lo" and character in "\u0d4e\U000111c2\U000111c3")
+    return unicodedata.combining(character) == 9 or (
+        category == "Lo" and character in "\u0d4e\U000111c2\U000111c3"
+    )
 
 
 def _is_regional(character: str) -> bool:

@@ -19,7 +19,9 @@ _FENCE_END = "\n```"
 _LINE_END = re.compile(r"[^\S\n]*\n")
 _SPACES = re.compile(r"[^\S\u00a0\u202f\u2007]+")
 _AFTER_STOP = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019\u00bb*_~|)\]`]*\Z")
-_WIDE_STOP = re.compile(r"[\u3002\uff01\uff1f\uff0c\u3001\uff1b\uff1a](?![\u3002\uff01\uff1f\uff0c\u3001\u300d\u300f\uff09\u201d])")
+_WIDE_STOP = re.compile(
+    r"[\u3002\uff01\uff1f\uff0c\u3001\uff1b\uff1a](?![\u3002\uff01\uff1f\uff0c\u3001\u300d\u300f\uff09\u201d])"
+)
 _SENTENCE = re.compile(r"[.!?\u2026][\"'\u201d\u2019\u00bb*_~|)\]`]*\s|[\u3002\uff01\uff1f]|\S[^\S\n]*\n")
 
 
@@ -59,7 +61,9 @@ class Piece:
 def pieces(text: str, limit: int = MESSAGE_LIMIT) -> list[Piece]:
     """Find the cuts of `split`."""
     if limit < SMALLEST_LIMIT:
-        raise ValueError(f"a message of {limit} code points leaves no room for text; {SMALLEST_LIMIT} is the least")
+        raise ValueError(
+            f"a message of {limit} code points leaves no room for text; {SMALLEST_LIMIT} is the least"
+        )
     text = text.rstrip()
     start = len(text) - len(text.lstrip())
     found: list[Piece] = []

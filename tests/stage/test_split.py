@@ -11,11 +11,36 @@ from hypothesis import strategies as st
 from bot.stage.clusters import is_boundary
 from bot.stage.split import first_sentence_ready, pieces, split
 
-_WORDS = ["the", "bell", "drowned", "a", "tower,", "Marta", "says:", "no.", "Why?", "5", "snake_case", "日本語。", "naïve"]
+_WORDS = [
+    "the",
+    "bell",
+    "drowned",
+    "a",
+    "tower,",
+    "Marta",
+    "says:",
+    "no.",
+    "Why?",
+    "5",
+    "snake_case",
+    "日本語。",
+    "naïve",
+]
 _MARKUP = [
     *("*", "**", "***", "_", "__", "~~", "||", "`", "``", "```", "```py\n", "\n```\n", "\\*", "\\`", "\\"),
     *(" ", "  ", "\n", "\n\n", "\n  ", "\t", "- ", "> ", "# "),
-    *("👨\u200d👩\u200d👧\u200d👦", "🇩🇪", "🇫🇷", "👍🏽", "e\u0301\u0302", "한국", "क्ष", "\u200d", "\u00a0", "x" * 50),
+    *(
+        "👨\u200d👩\u200d👧\u200d👦",
+        "🇩🇪",
+        "🇫🇷",
+        "👍🏽",
+        "e\u0301\u0302",
+        "한국",
+        "क्ष",
+        "\u200d",
+        "\u00a0",
+        "x" * 50,
+    ),
 ]
 prose = st.lists(st.sampled_from(_WORDS + _MARKUP), max_size=60).map("".join) | st.lists(
     st.sampled_from(_WORDS), max_size=200
@@ -24,7 +49,7 @@ anything = prose | st.text(max_size=300)
 limits = st.integers(80, 140)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(anything, limits)
 def test_no_message_is_too_long_or_empty(text: str, limit: int) -> None:
     for message in split(text, limit):
@@ -32,7 +57,7 @@ def test_no_message_is_too_long_or_empty(text: str, limit: int) -> None:
         assert message.strip()
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(anything, limits)
 def test_the_messages_together_are_the_text_but_for_white_space_at_the_cuts(text: str, limit: int) -> None:
     position = 0
@@ -42,7 +67,7 @@ def test_the_messages_together_are_the_text_but_for_white_space_at_the_cuts(text
     assert not text[position:].strip()
 
 
-@settings(max_examples=1500)
+@settings(max_examples=300)
 @given(anything, anything, limits)
 def test_what_stands_does_not_change_while_the_answer_grows(text: str, more: str, limit: int) -> None:
     standing = split(text, limit)[:-1]
@@ -59,7 +84,7 @@ def test_no_step_of_a_stream_changes_what_stands(text: str, limit: int) -> None:
         standing = messages[:-1]
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(anything, limits)
 def test_no_cut_breaks_a_character_unless_it_fills_a_whole_message(text: str, limit: int) -> None:
     regex = pytest.importorskip("regex")
@@ -69,7 +94,7 @@ def test_no_cut_breaks_a_character_unless_it_fills_a_whole_message(text: str, li
         assert piece.end in ends or longest > 8
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(st.text(max_size=30))
 def test_a_boundary_found_is_a_boundary_of_unicode(text: str) -> None:
     regex = pytest.importorskip("regex")
@@ -78,7 +103,9 @@ def test_a_boundary_found_is_a_boundary_of_unicode(text: str) -> None:
 
 
 @settings(max_examples=200)
-@given(st.lists(st.sampled_from([word for word in _WORDS if word.isascii()]), min_size=1, max_size=400), limits)
+@given(
+    st.lists(st.sampled_from([word for word in _WORDS if word.isascii()]), min_size=1, max_size=400), limits
+)
 def test_no_word_is_broken(words: list[str], limit: int) -> None:
     assert " ".join(split(" ".join(words), limit)).split() == words
 
@@ -86,13 +113,17 @@ def test_no_word_is_broken(words: list[str], limit: int) -> None:
 @settings(max_examples=200)
 @given(
     st.lists(
-        st.lists(st.sampled_from(["the", "drowned", "bell", "tolls", "x = 1", "    if y:"]), min_size=1, max_size=4).map(" ".join),
+        st.lists(
+            st.sampled_from(["the", "drowned", "bell", "tolls", "x = 1", "    if y:"]), min_size=1, max_size=4
+        ).map(" ".join),
         min_size=1,
         max_size=60,
     ),
     limits,
 )
-def test_every_message_of_a_long_code_block_is_a_code_block_of_that_language(lines: list[str], limit: int) -> None:
+def test_every_message_of_a_long_code_block_is_a_code_block_of_that_language(
+    lines: list[str], limit: int
+) -> None:
     code = "\n".join(lines)
     messages = split(f"```py\n{code}\n```", limit)
     inside = [re.fullmatch(r"```py\n(.*)\n```", message, re.DOTALL) for message in messages]
@@ -128,7 +159,9 @@ def test_a_message_of_2000_emoji_families_is_cut_between_families() -> None:
 def test_flags_stay_whole() -> None:
     messages = split("x" + "🇩🇪" * 1500)
     assert "".join(messages) == "x" + "🇩🇪" * 1500
-    assert all(message.removeprefix("x") == "🇩🇪" * (len(message.removeprefix("x")) // 2) for message in messages)
+    assert all(
+        message.removeprefix("x") == "🇩🇪" * (len(message.removeprefix("x")) // 2) for message in messages
+    )
 
 
 def test_one_character_with_3000_accents_is_cut_all_the_same() -> None:
