@@ -36,11 +36,11 @@ class Utterance(Protocol):
     """One answer of one persona as it appears, streamed."""
 
     async def write(self, text: str) -> None:
-        """Show `text`, the whole answer so far. Returns at once; what a newer text overtakes is never sent."""
+        """Show `text`, the whole answer so far. Returns at once; what a newer text overtakes is not sent."""
         ...
 
     async def finish(self, text: str) -> tuple[int, ...]:
-        """Show the whole answer, which may be shorter than what was written, and give the ids of its messages.
+        """Show the whole answer, which may be shorter than what was written; give its messages' ids.
 
         Raises StageError if it cannot be shown.
         """
@@ -61,8 +61,11 @@ class Stage(Protocol):
     def speak(
         self, place: Place, speaker: Speaker, *, key: str, posted: Sequence[int], on_posted: OnPosted
     ) -> Utterance:
-        """Begin an answer. `key` is the same for the same answer after a restart (it makes nonces);
-        `posted` are messages that an interrupted run already showed for it: they are written over."""
+        """Begin an answer.
+
+        `key` is the same for the same answer after a restart (it makes nonces);
+        `posted` are messages that an interrupted run already showed for it: they are written over.
+        """
         ...
 
     async def notice(self, place: Place, text: str, *, key: str | None = None) -> int | None:
@@ -74,8 +77,10 @@ class Stage(Protocol):
         ...
 
     async def orphans(self, place: Place, speaker: Speaker, *, after: int, known: Sequence[int]) -> list[int]:
-        """Find messages of ours under that speaker's name, later than message `after` and not in `known`:
-        an interrupted run posted them and had no time to write it down."""
+        """Find messages of ours under that speaker's name, later than message `after`, not in `known`.
+
+        An interrupted run posted them and had no time to write it down.
+        """
         ...
 
     async def leave(self, place: Place, speakers: Sequence[Speaker]) -> None:

@@ -70,6 +70,12 @@ async def shown_by(connection: AsyncConnection, message_id: int) -> Entry | None
     return _entry(row) if row else None
 
 
+async def forget_message(tx: AsyncConnection, message_id: int, entry_id: int) -> bool:
+    """Forget one of the messages that show an entry. True if it was the last of them."""
+    await tx.execute(delete(messages).where(messages.c.message_id == message_id))
+    return not await messages_of(tx, entry_id)
+
+
 async def messages_of(connection: AsyncConnection, entry_id: int) -> list[int]:
     """Give the messages that show an entry, in their order."""
     rows = await connection.execute(
@@ -98,6 +104,33 @@ async def last_seq(connection: AsyncConnection, scene_id: int) -> int:
     """Give the latest place in a scene's log, 0 for an empty one."""
     rows = await connection.execute(select(func.max(entries.c.seq)).where(entries.c.scene_id == scene_id))
     return rows.scalar() or 0
+
+
+async def last_message(connection: AsyncConnection, scene_id: int) -> int:
+    """Give the latest message of Discord that shows an entry or answer of a scene, 0 if there is none."""
+    rows = await connection.execute(
+        select(func.max(messages.c.message_id)).where(messages.c.scene_id == scene_id)
+    )
+    return rows.scalar() or 0
+
+
+async def first_message_of_turn(connection: AsyncConnection, turn_id: int) -> int | None:
+    """Give the first message of Discord that a turn answers; None for a turn that nobody asked for by writing."""
+    rows = await connection.execute(
+        select(func.min(messages.c.message_id))
+        .join(entries, messages.c.entry_id == entries.c.id)
+        .where(entries.c.turn_id == turn_id, entries.c.kind == EntryKind.PLAYER)
+    )
+    return rows.scalar()
+
+
+async def unknown_messages(connection: AsyncConnection, message_ids: Sequence[int]) -> list[int]:
+    """Give those of the messages that show no entry or answer that is known."""
+    rows = await connection.execute(
+        select(messages.c.message_id).where(messages.c.message_id.in_(message_ids))
+    )
+    known = set(rows.scalars())
+    return [one for one in message_ids if one not in known]
 
 
 async def count(connection: AsyncConnection, scene_id: int) -> int:

@@ -69,7 +69,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class SceneRecord:
-    """One scene as it is stored. `lead` is the slug of the persona that answers when nobody else is meant."""
+    """One scene as it is stored.
+
+    `lead` is the slug of the persona that answers when nobody else is meant. Messages of the channel
+    later than `heard_from` belong to the scene.
+    """
 
     id: int
     guild_id: int | None
@@ -85,7 +89,7 @@ class SceneRecord:
     created_at: float
     ended_at: float | None
     window_start: int
-    last_seen: int
+    heard_from: int
 
 
 @dataclass(frozen=True, slots=True)

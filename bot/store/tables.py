@@ -52,8 +52,8 @@ scenes = Table(
     Column("ended_at", Float),
     # The first entry of the window, by its seq: kept, so that a restart sends the same prefix.
     Column("window_start", Integer, nullable=False, server_default="0"),
-    # The latest message of the channel that was seen: what is later is read in after a restart.
-    Column("last_seen", BigInteger, nullable=False),
+    # Messages later than this one belong to the scene; moved on when a pause ends.
+    Column("heard_from", BigInteger, nullable=False),
     Index(
         "uq_scenes_channel_id_open",
         "channel_id",
@@ -127,6 +127,7 @@ messages = Table(
     Column("scene_id", ForeignKey("scenes.id", ondelete="CASCADE"), nullable=False),
     Column("entry_id", ForeignKey("entries.id", ondelete="CASCADE"), index=True),
     Column("reply_id", ForeignKey("replies.id", ondelete="CASCADE"), index=True),
+    Index("ix_messages_latest", "scene_id", "message_id"),
 )
 
 # What a server chose for the scenes that it will start.

@@ -1,0 +1,121 @@
+"""The composition root: everything is built here, once, and closed in reverse order."""
+
+from __future__ import annotations
+
+import contextlib
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+import discord
+import structlog
+
+from bot.client import Hearthside
+from bot.clock import Clock, SystemClock
+from bot.errors import SetupError
+from bot.model.backends import Backends
+from bot.persona.library import PersonaLibrary
+from bot.scene.direction import Direction
+from bot.scene.prompter import Prompter
+from bot.scene.reports import Reports
+from bot.scene.table import Table
+from bot.scene.turn import Answering
+from bot.stage.stage import DiscordStage
+from bot.store.store import Store, warnings
+from cogs.help import Help
+from cogs.listening import Listening
+from cogs.model import ModelCommands
+from cogs.persona import PersonaCommands
+from cogs.persona_files import PersonaFiles
+from cogs.scene import SceneCommands
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bot.settings import Settings
+
+
+async def run(settings: Settings) -> None:
+    """Run the bot until it is stopped.
+
+    Raises SetupError for what the operator has to mend. Without the Message Content intent the bot says
+    so and goes on with mentions, replies and commands.
+    """
+    point_discord_at(settings.discord_api_url)
+    for warning in warnings():
+        structlog.get_logger("store").warning(warning)
+    try:
+        await _run(settings, listen=settings.listen)
+    except discord.PrivilegedIntentsRequired:
+        structlog.get_logger("discord").warning(
+            "The Message Content intent is off, so the bot only hears mentions, replies and commands. "
+            "Turn it on at https://discord.com/developers/applications > Bot, or set LISTEN=false."
+        )
+        await _run(settings, listen=False)
+
+
+async def _run(settings: Settings, *, listen: bool) -> None:
+    async with built(settings, listen=listen) as client:
+        try:
+            await client.start(settings.discord_token.get_secret_value())
+        except discord.LoginFailure:
+            raise SetupError(
+                "Discord refused the token.",
+                hint="Make a new one at https://discord.com/developers/applications > Bot > Reset Token "
+                "and put it into .env as DISCORD_TOKEN.",
+            ) from None
+
+
+@contextlib.asynccontextmanager
+async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside]:
+    """Build all parts, and close them in reverse order at the end."""
+    clock, rng = SystemClock(), SystemRandom()
+    async with contextlib.AsyncExitStack() as closing:
+        store = await Store.open(settings.database_path)
+        closing.push_async_callback(store.aclose)
+        personas = PersonaLibrary(settings.personas_dir)
+        backends = make_backends(settings, clock)
+        closing.push_async_callback(backends.aclose)
+        client = Hearthside(store, clock, listen=listen)
+        closing.push_async_callback(client.close)
+        stage = DiscordStage(client, clock, allowed_domains=settings.allowed_link_domains)
+        prompter = Prompter(store, personas, answer_tokens=settings.answer_tokens)
+        answering = Answering(store, personas, backends, stage, prompter, clock)
+        table = Table(store, personas, answering, stage, clock, rng)
+        closing.push_async_callback(table.aclose)
+        await table.open()
+        direction, reports = Direction(table, rng), Reports(table, backends)
+        files = PersonaFiles(
+            client,
+            personas,
+            clock,
+            rng=rng,
+            on_report=report_persona,
+            on_commands_changed=lambda: client.soon(client.sync_commands()),
+        )
+        client.furnish(
+            files,
+            Listening(client, table, backends),
+            SceneCommands(direction, table, reports, listens=listen),
+            PersonaCommands(direction, table, personas, files),
+            ModelCommands(direction, table, reports, backends),
+            Help(),
+        )
+        yield client
+
+
+def make_backends(settings: Settings, clock: Clock) -> Backends:
+    """Know the model servers that the settings name."""
+    return Backends(
+        urls=settings.model_urls,
+        api_key=settings.model_api_key.get_secret_value(),
+        cpu_model=settings.cpu_model,
+        llama_server=settings.llama_server,
+        context_length=settings.context_length,
+        parallel=settings.parallel_answers,
+        clock=clock,
+    )
+
+
+def point_discord_at(api_url: str) -> None:
+    """Send discord.py's requests to that address. It has no setting for it but this class attribute."""
+    discord.http.Route.BASE = api_url

@@ -1,0 +1,127 @@
+"""What a person types: each command parses, makes one call, and prints."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot import __version__
+from bot.errors import HearthsideError, SetupError
+from bot.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+NO_TOKEN = """\
+Hearthside needs a Discord token to run.
+Make one: https://discord.com/developers/applications > New Application > Bot > Reset Token; switch on Message Content Intent.
+Put it into .env as DISCORD_TOKEN=...   (No account? `make play` plays right here, in the terminal.)"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Gives the exit code: 0 done, 1 failed, 2 wrong usage or settings."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except HearthsideError as error:
+        print(f"⚠ {error}", file=sys.stderr)
+        return 2 if isinstance(error, SetupError) else 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hearthside", description="A dungeon master on your own language model."
+    )
+    parser.add_argument("--version", action="version", version=f"Hearthside {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("run", help="run the Discord bot")
+    command.set_defaults(command=_run)
+
+    command = commands.add_parser("play", help="play in this terminal, without Discord")
+    command.add_argument(
+        "--script", type=Path, metavar="FILE", help="play the lines of a file and print the transcript"
+    )
+    command.set_defaults(command=_play)
+
+    command = commands.add_parser("invite", help="print the link that invites the bot to a server")
+    command.set_defaults(command=_invite)
+
+    command = commands.add_parser(
+        "doctor", help="check token, intents, database, model, personas, permissions"
+    )
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.set_defaults(command=_doctor)
+    return parser
+
+
+def _run(_: argparse.Namespace) -> int:
+    settings = _logged_settings()
+    if not settings.discord_token.get_secret_value():
+        print(NO_TOKEN, file=sys.stderr)
+        return 2
+    from bot import app  # noqa: PLC0415  # discord.py and SQLAlchemy are only needed here: 0.6 s
+
+    return _until_stopped(app.run(settings))
+
+
+def _play(options: argparse.Namespace) -> int:
+    from bot.rehearsal import play  # noqa: PLC0415  # the rehearsal room is only needed here: 0.3 s
+
+    return asyncio.run(play.play(play.PlayOptions(script=options.script)))
+
+
+def _invite(_: argparse.Namespace) -> int:
+    settings = _logged_settings()
+    if not settings.discord_token.get_secret_value():
+        print(NO_TOKEN, file=sys.stderr)
+        return 2
+    from bot import doctor  # noqa: PLC0415  # aiohttp is only needed here: 0.2 s
+
+    print(asyncio.run(doctor.invite(settings)))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    settings = _logged_settings(level="error")
+    from bot import doctor  # noqa: PLC0415  # aiohttp and SQLAlchemy are only needed here: 0.5 s
+
+    checks = asyncio.run(doctor.examine(settings))
+    print(doctor.as_json(checks) if options.json else doctor.as_text(checks))
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def _logged_settings(level: str | None = None) -> Settings:
+    from bot import logs  # noqa: PLC0415  # structlog is not needed to print the help: 60 ms
+
+    settings = load_settings()
+    secrets = (settings.discord_token, settings.model_api_key)
+    logs.set_up(level or settings.log_level, [secret.get_secret_value() for secret in secrets])
+    return settings
+
+
+def _until_stopped(work: Coroutine[None, None, None]) -> int:
+    """Run until it ends or a signal asks it to: then everything is closed in order."""
+
+    async def watched() -> None:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, task.cancel)
+            except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt instead
+                break
+        await task
+
+    try:
+        asyncio.run(watched())
+    except asyncio.CancelledError:
+        return 0
+    return 0

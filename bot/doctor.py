@@ -1,0 +1,189 @@
+"""`hearthside doctor`: what works, what does not, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from contextlib import asynccontextmanager, closing
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from bot.clock import SystemClock
+from bot.errors import HearthsideError, SetupError
+from bot.invite import invite_link, missing
+from bot.store import schema
+from bot.store.store import warnings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bot.settings import Settings
+
+PATIENCE = aiohttp.ClientTimeout(total=10)
+
+# Discord's application flags: https://discord.com/developers/docs/resources/application
+MESSAGE_CONTENT_FLAGS = 1 << 18 | 1 << 19
+NEW_TOKEN = (
+    "Make a new one at https://discord.com/developers/applications > Bot > Reset Token; put it into .env."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at. `hint` says what to do where it is not ok."""
+
+    name: str
+    ok: bool
+    detail: str
+    hint: str = ""
+
+
+def as_text(checks: list[Check]) -> str:
+    """Give one line for each check."""
+    lines = []
+    for check in checks:
+        hint = f" {check.hint}" if check.hint and not check.ok else ""
+        lines.append(f"{'✓' if check.ok else '✗'} {check.name}: {check.detail}{hint}")
+    return "\n".join(lines)
+
+
+def as_json(checks: list[Check]) -> str:
+    """Give all checks as one JSON object."""
+    return json.dumps(
+        {"ok": all(check.ok for check in checks), "checks": [asdict(check) for check in checks]}, indent=2
+    )
+
+
+async def examine(settings: Settings) -> list[Check]:
+    """Look at everything the bot needs. Nothing is changed."""
+    discord, backend = await asyncio.gather(_discord(settings), _backend(settings))
+    return [*discord, _database(settings), backend, *_personas(settings)]
+
+
+async def invite(settings: Settings) -> str:
+    """Give the invite link. Raises SetupError if Discord does not say which application the token is of."""
+    async with _api(settings) as api:
+        return invite_link((await api("/applications/@me"))["id"])
+
+
+async def _discord(settings: Settings) -> list[Check]:
+    if not settings.discord_token.get_secret_value():
+        return [Check("token", ok=False, detail="DISCORD_TOKEN is not set.", hint=NEW_TOKEN)]
+    try:
+        async with _api(settings) as api:
+            user = await api("/users/@me")
+            application = await api("/applications/@me")
+            servers = await api("/users/@me/guilds")
+    except SetupError as error:
+        return [Check("token", ok=False, detail=str(error.args[0]), hint=error.hint)]
+    return [
+        Check("token", ok=True, detail=f"Discord knows the bot as {user['username']}."),
+        _intent(settings, application),
+        _permissions(servers, application["id"]),
+    ]
+
+
+def _intent(settings: Settings, application: dict[str, Any]) -> Check:
+    if application.get("flags", 0) & MESSAGE_CONTENT_FLAGS:
+        return Check("intents", ok=True, detail="Message Content is on.")
+    if not settings.listen:
+        return Check("intents", ok=True, detail="Message Content is off, as LISTEN=false needs none.")
+    return Check(
+        "intents",
+        ok=False,
+        detail="Message Content is off: the bot only hears mentions, replies and commands.",
+        hint="Turn it on at https://discord.com/developers/applications > Bot, or set LISTEN=false.",
+    )
+
+
+def _permissions(servers: list[dict[str, Any]], application_id: str) -> Check:
+    if not servers:
+        link = invite_link(application_id)
+        return Check(
+            "permissions", ok=False, detail="The bot is on no server yet.", hint=f"Invite it: {link}"
+        )
+    lacking = [
+        f"{server['name']} lacks {', '.join(names)}"
+        for server in servers
+        if (names := missing(int(server.get("permissions", 0))))
+    ]
+    if lacking:
+        hint = f"Invite it again, nothing is lost: {invite_link(application_id)}"
+        return Check("permissions", ok=False, detail="; ".join(lacking) + ".", hint=hint)
+    return Check("permissions", ok=True, detail=f"All that is needed, on {len(servers)} server(s).")
+
+
+def _database(settings: Settings) -> Check:
+    path = settings.database_path
+    if not path.exists():
+        return Check("database", ok=True, detail=f"{path} will be made at the first start.")
+    try:
+        with closing(sqlite3.connect(path, timeout=1)) as connection:
+            version = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except (sqlite3.Error, TypeError) as error:
+        hint = "Close whatever has it open, check that it may be written to, or point DATABASE_URL elsewhere."
+        return Check("database", ok=False, detail=f"{path} cannot be used: {error}.", hint=hint)
+    notes = "".join(f" {warning}" for warning in warnings())
+    state = "up to date" if version == schema.HEAD else f"of version {version}, migrated at the next start"
+    return Check("database", ok=True, detail=f"{path} is {state}.{notes}")
+
+
+async def _backend(settings: Settings) -> Check:
+    from bot.app import make_backends  # noqa: PLC0415  # after the cheap checks: 0.6 s
+
+    backends = make_backends(settings, SystemClock())
+    try:
+        lines = await backends.report()
+    except HearthsideError as error:
+        return Check("model", ok=False, detail=str(error.args[0]), hint=error.hint)
+    finally:
+        await backends.aclose()
+    return Check("model", ok=True, detail=" ".join(lines))
+
+
+def _personas(settings: Settings) -> list[Check]:
+    from bot.persona.library import PersonaLibrary  # noqa: PLC0415  # keeps the order of the checks readable
+
+    library = PersonaLibrary(settings.personas_dir)
+    try:
+        library.load_all()
+    except SetupError as error:
+        return [Check("personas", ok=False, detail=str(error.args[0]), hint=error.hint)]
+    broken = [
+        Check("personas", ok=False, detail=str(error.args[0]), hint=error.hint) for error in library.broken()
+    ]
+    there = ", ".join(persona.name for persona in library.all())
+    if not there:
+        return [
+            *broken,
+            Check("personas", ok=False, detail="There are none.", hint="Put .toml files into personas/."),
+        ]
+    return [Check("personas", ok=True, detail=f"{there}."), *broken]
+
+
+@asynccontextmanager
+async def _api(settings: Settings) -> AsyncIterator[Any]:
+    """Ask Discord's REST API. Raises SetupError for what the operator can mend."""
+    token = settings.discord_token.get_secret_value()
+    headers = {"Authorization": f"Bot {token}", "User-Agent": "DiscordBot (hearthside, 0.1)"}
+    async with aiohttp.ClientSession(timeout=PATIENCE, headers=headers) as session:
+
+        async def get(path: str) -> Any:
+            try:
+                async with session.get(settings.discord_api_url + path) as response:
+                    if response.status == 401:
+                        raise SetupError("Discord refused the token.", hint=NEW_TOKEN)
+                    response.raise_for_status()
+                    return await response.json()
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                raise SetupError(
+                    f"Discord does not answer at {settings.discord_api_url} ({type(error).__name__}).",
+                    hint="Check the network, and DISCORD_API_URL if you set it.",
+                ) from None
+
+        yield get

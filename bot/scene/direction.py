@@ -1,0 +1,331 @@
+"""What a game master decides: scenes begin and end, the cast changes, another model answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import IntegrityError
+
+from bot.errors import HearthsideError, TableError
+from bot.persona.macros import Macros, expand
+from bot.scene.ports import Speaker
+from bot.scene.scene import Scene
+from bot.store import log, scenes, turns
+from bot.store.records import Entry, EntryKind, Mode, Preferences, SceneRecord, SceneState
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from bot.persona.persona import Persona
+    from bot.scene.ports import Place
+    from bot.scene.table import Table
+
+TITLE_CHARACTERS = 100
+PREMISE_CHARACTERS = 2000
+CAST_SIZE = 12
+DEFAULT_TITLE = "An evening by the fire"
+
+
+@dataclass(frozen=True, slots=True)
+class NewScene:
+    """What `/scene start` asks for. Messages later than `heard_from` will belong to the scene."""
+
+    place: Place
+    title: str
+    premise: str
+    personas: tuple[str, ...]
+    mode: Mode
+    started_by: int
+    starter_name: str
+    heard_from: int
+
+
+class Direction:
+    """Carries out what game masters decide. Every refusal is a TableError that says what to do."""
+
+    def __init__(self, table: Table, rng: Random) -> None:
+        self._table = table
+        self._store = table.store
+        self._rng = rng
+
+    # -- beginning and ending -----------------------------------------------------------------------------
+
+    async def start(self, new: NewScene) -> Scene:
+        """Open a scene and post its opening."""
+        if running := self._table.scene_in(new.place.channel_id):
+            raise TableError(
+                f"“{running.record.title}” is already playing here.",
+                hint="End it with /scene end, or start this one in a thread.",
+            )
+        cast = await self._first_cast(new)
+        preferred = await self.preferences(new.place.guild_id)
+        record = SceneRecord(
+            id=0,
+            guild_id=new.place.guild_id,
+            channel_id=new.place.channel_id,
+            parent_id=new.place.parent_id,
+            title=new.title[:TITLE_CHARACTERS].strip() or DEFAULT_TITLE,
+            premise=new.premise[:PREMISE_CHARACTERS].strip(),
+            mode=new.mode,
+            lead=cast[0].slug,
+            model=preferred.model,
+            state=SceneState.ACTIVE,
+            started_by=new.started_by,
+            created_at=self._table.clock.now(),
+            ended_at=None,
+            window_start=0,
+            heard_from=new.heard_from,
+        )
+        scene = await self._created(record, [persona.slug for persona in cast])
+        try:
+            await self._open(scene, cast[0], new.starter_name)
+        except HearthsideError:
+            await self._close(scene)
+            raise
+        return scene
+
+    async def _first_cast(self, new: NewScene) -> list[Persona]:
+        if new.personas:
+            return [self.persona(name) for name in dict.fromkeys(new.personas)][:CAST_SIZE]
+        preferred = (await self.preferences(new.place.guild_id)).persona
+        known = self._table.personas
+        lead = (preferred and known.get(preferred)) or next(
+            (one for one in known.all() if one.narrator), None
+        )
+        if lead is None:
+            raise TableError(
+                "There is no narrator among the personas.",
+                hint="Name who plays with the persona option; /persona list shows who is there.",
+            )
+        return [lead]
+
+    async def _created(self, record: SceneRecord, cast: list[str]) -> Scene:
+        try:
+            async with self._store.transaction() as tx:
+                scene_id = await scenes.create(tx, record)
+                await scenes.set_cast(tx, scene_id, cast)
+        except IntegrityError:
+            raise TableError("A scene has just been started here.") from None
+        scene = Scene(record, cast, [], last_seq=0)
+        scene.change(id=scene_id)
+        self._table.seat(scene)
+        return scene
+
+    async def _open(self, scene: Scene, lead: Persona, starter: str) -> None:
+        """Post the opening: a narrator reads the premise, everybody else greets."""
+        greeting = expand(lead.greeting, Macros(char=lead.name, user=starter, rng=self._rng))
+        text = (lead.narrator and scene.record.premise) or greeting
+        if not text:
+            return
+        shown: list[int] = []
+
+        async def on_posted(message_id: int) -> None:
+            shown.append(message_id)
+
+        speaker = face(lead)
+        async with scene.arrivals:
+            utterance = self._table.stage.speak(
+                scene.place, speaker, key=f"opening:{scene.id}", posted=(), on_posted=on_posted
+            )
+            ids = await utterance.finish(text)
+            async with self._store.transaction() as tx:
+                entry = await log.append(
+                    tx,
+                    Entry(
+                        id=0,
+                        scene_id=scene.id,
+                        seq=scene.take_seq(),
+                        kind=EntryKind.OPENING,
+                        speaker=lead.name,
+                        persona=lead.slug,
+                        text=text,
+                        created_at=self._table.clock.now(),
+                    ),
+                    ids,
+                )
+            scene.add(entry)
+
+    async def end(self, scene: Scene) -> None:
+        """End a scene: whoever is speaking stops, its webhooks go, its story stays."""
+        await self._close(scene)
+        with contextlib.suppress(HearthsideError):
+            await self._table.stage.leave(scene.place, self.faces(scene))
+
+    async def _close(self, scene: Scene) -> None:
+        now = self._table.clock.now()
+        async with scene.arrivals:
+            await self._change(scene, state=SceneState.ENDED, ended_at=now)
+            self._table.unseat(scene)
+        await self._hush(scene)
+        async with self._store.transaction() as tx:
+            for turn in scene.turns:
+                await turns.close(tx, turn.id, now)
+        scene.turns.clear()
+
+    async def pause(self, scene: Scene) -> None:
+        """Let the table talk among themselves: nothing said now belongs to the story."""
+        if not scene.listening:
+            raise TableError("This scene is paused already.", hint="/scene resume goes on.")
+        await self._change(scene, state=SceneState.PAUSED)
+
+    async def resume(self, channel_id: int, heard_from: int) -> Scene:
+        """Go on with a paused scene, or with the one that ended last in this channel."""
+        scene = self._table.scene_in(channel_id)
+        if scene is None:
+            async with self._store.read() as connection:
+                record = await scenes.last_ended(connection, channel_id)
+            if record is None:
+                raise TableError("No scene has ever been played here.", hint="/scene start begins one.")
+            scene = await self._table.load(record)
+            self._table.seat(scene)
+        elif scene.listening:
+            raise TableError("This scene is not paused.")
+        await self._change(scene, state=SceneState.ACTIVE, ended_at=None, heard_from=heard_from)
+        self._table.wake(scene)
+        return scene
+
+    # -- the cast -----------------------------------------------------------------------------------------
+
+    async def add(self, scene: Scene, name: str) -> Persona:
+        """Bring a persona into the scene."""
+        persona = self.persona(name)
+        if persona.slug in scene.cast:
+            raise TableError(f"{persona.name} is in this scene already.")
+        if len(scene.cast) >= CAST_SIZE:
+            raise TableError(
+                f"A scene holds {CAST_SIZE} characters at most.", hint="/scene remove makes room."
+            )
+        await self._recast(scene, [*scene.cast, persona.slug], note=f"{persona.name} is here now.")
+        return persona
+
+    async def remove(self, scene: Scene, name: str) -> Persona:
+        """Have a persona leave the scene. If it led, the next one leads."""
+        persona = self._present(scene, name)
+        rest = [slug for slug in scene.cast if slug != persona.slug]
+        if not rest:
+            raise TableError(
+                f"{persona.name} is the only one here.",
+                hint="Add somebody first, or end the scene with /scene end.",
+            )
+        lead = scene.record.lead if scene.record.lead in rest else rest[0]
+        await self._recast(scene, rest, lead=lead, note=f"{persona.name} has left.")
+        await self._table.stage.leave(scene.place, [face(persona)])
+        return persona
+
+    async def set_lead(self, scene: Scene, name: str) -> Persona:
+        """Have a persona lead the scene from the next turn on; a newcomer takes the old lead's place."""
+        persona = self.persona(name)
+        old = scene.record.lead
+        if persona.slug == old:
+            raise TableError(f"{persona.name} leads this scene already.")
+        if persona.slug in scene.cast:
+            await self._recast(scene, scene.cast, lead=persona.slug)
+            return persona
+        cast = [persona.slug if slug == old else slug for slug in scene.cast]
+        gone = self._table.personas.get(old)
+        note = f"{persona.name} is here now." + (f" {gone.name} has left." if gone else "")
+        await self._recast(scene, cast, lead=persona.slug, note=note)
+        if gone:
+            await self._table.stage.leave(scene.place, [face(gone)])
+        return persona
+
+    async def ask(self, scene: Scene, name: str | None) -> Persona:
+        """Have a persona of the scene (its lead, if none is named) speak next."""
+        if not scene.listening:
+            raise TableError("This scene is paused.", hint="/scene resume goes on.")
+        persona = self._present(scene, name or scene.record.lead)
+        await self._table.ask(scene, persona.slug)
+        return persona
+
+    async def _recast(
+        self, scene: Scene, cast: list[str], *, lead: str | None = None, note: str = ""
+    ) -> None:
+        lead = lead or scene.record.lead
+        async with scene.arrivals:
+            async with self._store.transaction() as tx:
+                await scenes.set_cast(tx, scene.id, cast)
+                await scenes.change(tx, scene.id, lead=lead)
+                entry = await self._note(scene, tx, note) if note else None
+            scene.cast = cast
+            scene.change(lead=lead)
+            if entry:
+                scene.add(entry)
+
+    async def _note(self, scene: Scene, tx: Any, text: str) -> Entry:
+        return await log.append(
+            tx,
+            Entry(
+                id=0,
+                scene_id=scene.id,
+                seq=scene.take_seq(),
+                kind=EntryKind.NOTE,
+                speaker="",
+                text=text,
+                created_at=self._table.clock.now(),
+            ),
+        )
+
+    # -- how it is played ---------------------------------------------------------------------------------
+
+    async def set_mode(self, scene: Scene, mode: Mode) -> None:
+        """Decide anew who answers."""
+        await self._change(scene, mode=mode)
+
+    async def set_model(self, scene: Scene, model: str | None) -> None:
+        """Have another model answer from the next turn on; None leaves the choice to the server."""
+        await self._change(scene, model=model)
+
+    async def prefer(self, guild_id: int, **values: str | None) -> None:
+        """Remember `persona` or `model` for the scenes that this server will start."""
+        async with self._store.transaction() as tx:
+            await scenes.prefer(tx, guild_id, **values)
+
+    async def preferences(self, guild_id: int | None) -> Preferences:
+        """Give what a server prefers."""
+        if guild_id is None:
+            return Preferences()
+        async with self._store.read() as connection:
+            return await scenes.preferences_of(connection, guild_id)
+
+    async def _change(self, scene: Scene, **values: Any) -> None:
+        async with self._store.transaction() as tx:
+            await scenes.change(tx, scene.id, **values)
+        scene.change(**values)
+
+    async def _hush(self, scene: Scene) -> None:
+        if scene.player and scene.player is not asyncio.current_task():
+            scene.player.cancel()
+            await asyncio.gather(scene.player, return_exceptions=True)
+
+    # -- who is who ---------------------------------------------------------------------------------------
+
+    def persona(self, name: str) -> Persona:
+        """Find a persona by slug, name or alias. Raises TableError if there is none."""
+        found = self._table.personas.find(name)
+        if found is None:
+            raise TableError(
+                f"There is no persona called “{name[:80]}”.", hint="/persona list shows who is there."
+            )
+        return found
+
+    def faces(self, scene: Scene) -> list[Speaker]:
+        """Give the faces of a scene's cast."""
+        present = (self._table.personas.get(slug) for slug in scene.cast)
+        return [face(persona) for persona in present if persona]
+
+    def _present(self, scene: Scene, name: str) -> Persona:
+        persona = self.persona(name)
+        if persona.slug not in scene.cast:
+            raise TableError(
+                f"{persona.name} is not in this scene.",
+                hint="/scene status shows who is; /scene add brings them in.",
+            )
+        return persona
+
+
+def face(persona: Persona) -> Speaker:
+    """Give how a persona appears."""
+    return Speaker(persona.slug, persona.name, persona.avatar, persona.avatar_url)

@@ -1,0 +1,144 @@
+"""From a scene to the request that asks for its next answer: the glue between log, window and model server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bot.chat import ChatMessage, TokenCount, Usage
+from bot.persona.persona import card
+from bot.prompt.answer import stop_sequences
+from bot.prompt.log import Head, render, render_head
+from bot.prompt.tokens import EstimatingCounter, entry_tokens
+from bot.prompt.window import Budget, plan
+from bot.scene.counting import ServerCounter
+from bot.store import scenes
+
+if TYPE_CHECKING:
+    from bot.errors import PromptTooLongError
+    from bot.model.backend import Backend
+    from bot.persona.library import PersonaLibrary
+    from bot.persona.persona import Persona
+    from bot.scene.scene import Scene
+    from bot.store.records import Entry
+    from bot.store.store import Store
+
+# The context, in tokens, of a server that does not say: what most of them load a model with when not told.
+ASSUMED_CONTEXT = 4096
+# Stop strings for one request: OpenAI's API refuses more than four.
+STOPS = 4
+# How much smaller the next prompt is after a server refused one and did not say by how much.
+AFTER_REFUSAL = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt that fits. `others` are the names that must not speak in the answer; `counted` the entries
+    whose token count is new.
+    """
+
+    messages: tuple[ChatMessage, ...]
+    max_tokens: int
+    tokens: TokenCount
+    context_length: int
+    model: str | None
+    others: tuple[str, ...]
+    stop: tuple[str, ...]
+    counted: tuple[Entry, ...] = ()
+
+
+class Prompter:
+    """Builds prompts, and keeps each scene's window within what its model can read."""
+
+    def __init__(self, store: Store, personas: PersonaLibrary, *, answer_tokens: int) -> None:
+        self._store = store
+        self._personas = personas
+        self._answer_tokens = answer_tokens
+        self._counters: dict[str, ServerCounter] = {}
+        self._limits: dict[str, int] = {}  # what a server said its context was, when it refused a prompt
+        self._log = structlog.get_logger("prompt")
+
+    async def build(
+        self, scene: Scene, backend: Backend, persona: Persona, seq: int, *, model: str | None, tight: bool
+    ) -> Prompt:
+        """Give the prompt that asks `persona` to answer at place `seq` of the log.
+
+        `tight` follows a refusal for length: the window is cut again. Raises TableError if the cast alone is
+        too long for the context.
+        """
+        counter = self._counter(backend, model)
+        context_length = await self._context_length(backend, model)
+        head = self._head(scene)
+        counted = await self._count(scene, counter, head)
+        if tight:
+            counter.tighten(AFTER_REFUSAL)
+        wanted = persona.sampling.max_tokens or self._answer_tokens
+        head, budget = plan(head, context_length, wanted, counter, counter.scale)
+        await self._fit(scene, budget, counter)
+        entries = scene.before(seq)
+        messages = render(head, entries, persona.name)
+        others = self._others(scene, persona)
+        return Prompt(
+            messages=messages,
+            max_tokens=budget.reserve,
+            tokens=TokenCount(budget.head + scene.window.tokens, exact=counter.exact),
+            context_length=context_length,
+            model=model,
+            others=others,
+            stop=tuple(stop_sequences(others, STOPS)),
+            counted=counted,
+        )
+
+    def learn(self, backend: Backend, prompt: Prompt, usage: Usage | None) -> None:
+        """Correct the estimate by what the server really counted."""
+        if usage:
+            self._counter(backend, prompt.model).calibrate(prompt.tokens.tokens, usage.prompt_tokens)
+
+    def learn_limit(self, backend: Backend, refusal: PromptTooLongError) -> None:
+        """Remember the context that a server named when it refused a prompt."""
+        if refusal.context_length:
+            self._limits[backend.name] = refusal.context_length
+
+    def _counter(self, backend: Backend, model: str | None) -> ServerCounter:
+        fingerprint = backend.fingerprint(model)
+        counter = self._counters.get(fingerprint)
+        if counter is None or counter.backend is not backend:
+            counter = self._counters[fingerprint] = ServerCounter(backend, fingerprint)
+        return counter
+
+    async def _context_length(self, backend: Backend, model: str | None) -> int:
+        said = await backend.context_length(model) or ASSUMED_CONTEXT
+        return min(said, self._limits.get(backend.name, said))
+
+    def _head(self, scene: Scene) -> Head:
+        cast = (self._personas.get(slug) for slug in scene.cast)
+        return Head(scene.record.title, scene.record.premise, tuple(card(one) for one in cast if one))
+
+    async def _count(self, scene: Scene, counter: ServerCounter, head: Head) -> tuple[Entry, ...]:
+        """Count what this tokenizer has not counted yet: the head, and the entries that are new to it."""
+        new = [entry for entry in scene.window.entries if entry.fingerprint != counter.fingerprint]
+        await counter.prime([render_head(head)], new)
+        counted = tuple(
+            replace(entry, tokens=entry_tokens(entry, counter), fingerprint=counter.fingerprint)
+            for entry in new
+        )
+        for entry in counted:
+            scene.window.replace(entry)
+        counter.forget_entries()
+        return counted
+
+    async def _fit(self, scene: Scene, budget: Budget, counter: ServerCounter) -> None:
+        gone = scene.window.fit(budget, lambda entry: entry_tokens(entry, counter))
+        start = scene.window.start
+        if gone and start:
+            scene.change(window_start=start.seq)
+            async with self._store.transaction() as tx:
+                await scenes.change(tx, scene.id, window_start=start.seq)
+            self._log.info("window_cut", scene=scene.id, entries=len(gone), left=len(scene.window.entries))
+
+    def _others(self, scene: Scene, persona: Persona) -> tuple[str, ...]:
+        cast = (self._personas.get(slug) for slug in scene.cast)
+        names = [*scene.players(), *(one.name for one in cast if one and one.slug != persona.slug)]
+        return tuple(dict.fromkeys(name for name in names if name != persona.name))

@@ -1,0 +1,102 @@
+"""What the table may know about its scene: how it stands, what happened last, what answers. Changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.errors import TableError
+from bot.store import log, turns
+from bot.store.records import Entry, EntryKind, SceneState
+
+if TYPE_CHECKING:
+    from bot.model.backends import Backends
+    from bot.scene.scene import Scene
+    from bot.scene.table import Table
+
+RECAP_ENTRIES = 12
+RECAP_CHARACTERS = 1900
+QUOTE_CHARACTERS = 220
+
+
+class Reports:
+    """Answers questions about scenes."""
+
+    def __init__(self, table: Table, backends: Backends) -> None:
+        self._table = table
+        self._backends = backends
+
+    def scene_in(self, channel_id: int | None) -> Scene:
+        """Give the scene of a channel. Raises TableError if there is none."""
+        scene = self._table.scene_in(channel_id or 0)
+        if scene is None:
+            raise TableError("Nobody is playing here.", hint="/scene start opens a scene.")
+        return scene
+
+    async def status(self, scene: Scene) -> list[str]:
+        """Say how a scene stands, one thing on each line."""
+        async with self._table.store.read() as connection:
+            entries = await log.count(connection, scene.id)
+            played = await turns.count(connection, scene.id)
+        paused = " (paused)" if scene.record.state is SceneState.PAUSED else ""
+        players = ", ".join(scene.players()) or "nobody yet"
+        return [
+            f"**{scene.record.title}**{paused}",
+            f"On stage: {', '.join(self._cast(scene))}.",
+            f"Players: {players}.",
+            f"Who answers: {scene.record.mode}.",
+            f"Story: {entries} entries in {played} turns; the model has the last {len(scene.window.entries)} before it.",
+            *self._last_answer(scene),
+        ]
+
+    async def recap(self, scene: Scene) -> str:
+        """Tell the latest part of the story again, shortened, within one message of Discord."""
+        async with self._table.store.read() as connection:
+            entries = await log.last(connection, scene.id, RECAP_ENTRIES)
+        lines: list[str] = []
+        room = RECAP_CHARACTERS
+        for entry in reversed(entries):
+            line = _quote(entry)
+            room -= len(line) + 1
+            if room < 0:
+                break
+            lines.insert(0, line)
+        told = "\n".join(lines) or "Nothing has happened yet."
+        return f"**{scene.record.title}**, lately:\n{told}"
+
+    async def model_info(self, scene: Scene | None) -> list[str]:
+        """Say which servers there are, and what answers in this scene."""
+        lines = await self._backends.report()
+        if scene is None:
+            return lines
+        chosen = scene.record.model
+        lines.append(
+            f"This scene asks for: {chosen}." if chosen else "This scene takes the server's own choice."
+        )
+        return [*lines, *self._last_answer(scene)]
+
+    def _cast(self, scene: Scene) -> list[str]:
+        shown = []
+        for slug in scene.cast:
+            persona = self._table.personas.get(slug)
+            name = persona.name if persona else f"{slug} (the file is gone)"
+            shown.append(f"{name} (leads)" if slug == scene.record.lead else name)
+        return shown
+
+    def _last_answer(self, scene: Scene) -> list[str]:
+        last = scene.last_answer
+        if last is None:
+            return []
+        counted = "counted exactly" if last.exact else "estimated"
+        evaluated = (
+            f", {last.evaluated_tokens} of them evaluated anew" if last.evaluated_tokens is not None else ""
+        )
+        return [
+            f"Last answer: {last.backend}" + (f", {last.model}" if last.model else "") + ".",
+            f"Its prompt: {last.prompt_tokens} tokens ({counted}){evaluated}; the context holds {last.context_length}.",
+        ]
+
+
+def _quote(entry: Entry) -> str:
+    text = " ".join(entry.text.split())
+    shown = text if len(text) <= QUOTE_CHARACTERS else text[:QUOTE_CHARACTERS].rsplit(" ", 1)[0] + " …"
+    return f"*{shown}*" if entry.kind is EntryKind.NOTE else f"**{entry.speaker}**: {shown}"

@@ -1,0 +1,135 @@
+"""A scene as it is being played: its record, its cast, its log in memory, and the turns it has promised."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from bot.prompt.tokens import EstimatingCounter, entry_tokens
+from bot.prompt.window import Window
+from bot.scene.ports import Place
+from bot.store.records import Entry, EntryKind, Reply, SceneRecord, SceneState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# How long somebody who was seen typing is believed to type on, in seconds. Discord shows it for 10.
+TYPING_LASTS = 10.0
+# The longest that an answer waits for players who type on and on, in seconds.
+LONGEST_WAIT = 20.0
+
+
+@dataclass(slots=True)
+class Turn:
+    """What the cast owes the players: from the first message that asks for an answer to the last answer.
+
+    Until it is begun, more messages join it. `resumed` marks one that an earlier run of the bot had promised.
+    """
+
+    id: int
+    replies: list[Reply] = field(default_factory=list)
+    begun: bool = False
+    resumed: bool = False
+
+    def promised(self) -> set[str]:
+        """Give the personas that owe an answer in this turn."""
+        return {reply.persona for reply in self.replies}
+
+
+@dataclass(frozen=True, slots=True)
+class LastAnswer:
+    """What the latest answer of a scene took. All sizes in tokens; `exact` tells whether a tokenizer counted."""
+
+    backend: str
+    model: str | None
+    prompt_tokens: int
+    context_length: int
+    exact: bool
+    evaluated_tokens: int | None = None
+
+
+class Scene:
+    """One running story. Changes to it are made by the table, under `arrivals`, after they are stored."""
+
+    def __init__(
+        self, record: SceneRecord, cast: Iterable[str], window: Iterable[Entry], last_seq: int
+    ) -> None:
+        self.record = record
+        self.cast = list(cast)
+        self._estimate = EstimatingCounter()
+        self.window = Window(self._counted(entry) for entry in window)
+        self.turns: deque[Turn] = deque()
+        self.typing: dict[int, float] = {}  # player -> until when they are believed to type
+        self.arrivals = asyncio.Lock()  # what arrives is dealt with one by one, in its order
+        self.somebody_spoke = asyncio.Event()  # set whenever a message or a typing sign comes in
+        self.player: asyncio.Task[None] | None = None  # the task that plays the turns
+        self.last_answer: LastAnswer | None = None
+        self._last_seq = last_seq
+
+    @property
+    def id(self) -> int:
+        """The scene's id in the store."""
+        return self.record.id
+
+    @property
+    def place(self) -> Place:
+        """Where it plays."""
+        return Place(self.record.guild_id, self.record.channel_id, self.record.parent_id)
+
+    @property
+    def listening(self) -> bool:
+        """Whether what is said in its channel belongs to the story."""
+        return self.record.state is SceneState.ACTIVE
+
+    def take_seq(self) -> int:
+        """Take the next place in the log."""
+        self._last_seq += 1
+        return self._last_seq
+
+    def change(self, **values: Any) -> None:
+        """Change columns of the record."""
+        self.record = replace(self.record, **values)
+
+    def add(self, entry: Entry) -> None:
+        """Put an entry at its place in the window."""
+        self.window.insert(self._counted(entry))
+
+    def replace_entry(self, entry: Entry) -> None:
+        """Put a changed entry in the place of the one with its id; one that has left the window stays out."""
+        self.window.replace(self._counted(entry))
+
+    def before(self, seq: int) -> list[Entry]:
+        """Give the window's entries before a place."""
+        return [entry for entry in self.window.entries if entry.seq < seq]
+
+    def players(self) -> tuple[str, ...]:
+        """Give the names of the players who spoke in the window, the latest first."""
+        spoke = (entry.speaker for entry in reversed(self.window.entries) if entry.kind is EntryKind.PLAYER)
+        return tuple(dict.fromkeys(spoke))
+
+    def _counted(self, entry: Entry) -> Entry:
+        """Give an entry a first count; a model server's own tokenizer corrects it before it is used."""
+        if entry.tokens is not None:
+            return entry
+        tokens = entry_tokens(entry, self._estimate)
+        return replace(entry, tokens=tokens, fingerprint=self._estimate.fingerprint)
+
+    def gathering(self) -> Turn | None:
+        """Give the turn that is promised and not begun, if there is one."""
+        return self.turns[-1] if self.turns and not self.turns[-1].begun else None
+
+    def saw_typing(self, player: int, now: float) -> None:
+        """Note that a player is writing."""
+        self.typing[player] = now + TYPING_LASTS
+        self.somebody_spoke.set()
+
+    def saw_message(self, player: int) -> None:
+        """Note that a player has sent what they were writing."""
+        self.typing.pop(player, None)
+        self.somebody_spoke.set()
+
+    def typing_until(self, now: float) -> float | None:
+        """Give the time at which nobody is believed to type any more; None if nobody does now."""
+        return max((until for until in self.typing.values() if until > now), default=None)

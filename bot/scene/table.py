@@ -1,0 +1,280 @@
+"""The table: every scene that is being played, what is heard there, and the turns that follow from it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bot.persona.persona import clean_name, fold, names
+from bot.prompt.speech import in_character
+from bot.scene.scene import LONGEST_WAIT, Scene, Turn
+from bot.scene.speakers import Candidate, who_answers
+from bot.store import log, scenes, turns
+from bot.store.records import Entry, EntryKind, Reply, ReplyState, SceneRecord, SceneState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from random import Random
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from bot.clock import Clock
+    from bot.persona.library import PersonaLibrary
+    from bot.scene.ports import Stage
+    from bot.scene.turn import Answering
+    from bot.store.store import Store
+
+PLAYER_NAME_CHARACTERS = 32
+NAMELESS = "Someone"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message that a member wrote.
+
+    `mentions_bot` is true for an @mention of the bot; `reply_to` is the message that it answers.
+    `names` tells what the ids that it mentions are called.
+    """
+
+    message_id: int
+    channel_id: int
+    author_id: int
+    author_name: str
+    text: str
+    created_at: float
+    mentions_bot: bool = False
+    reply_to: int | None = None
+    names: tuple[tuple[int, str], ...] = ()
+
+
+class Table:
+    """Hears what is said in the scenes and has the cast answer. One for each bot."""
+
+    def __init__(
+        self,
+        store: Store,
+        personas: PersonaLibrary,
+        answering: Answering,
+        stage: Stage,
+        clock: Clock,
+        rng: Random,
+    ) -> None:
+        self.store = store
+        self.personas = personas
+        self.stage = stage
+        self.clock = clock
+        self._answering = answering
+        self._rng = rng
+        self._scenes: dict[int, Scene] = {}
+        self._log = structlog.get_logger("table")
+
+    # -- scenes -------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Take up every scene that was being played, with the answers that it still owes."""
+        async with self.store.read() as connection:
+            for record in await scenes.unended(connection):
+                self.seat(await self._loaded(connection, record))
+
+    def seat(self, scene: Scene) -> None:
+        """Begin to listen in a scene's channel."""
+        self._scenes[scene.record.channel_id] = scene
+
+    def unseat(self, scene: Scene) -> None:
+        """Stop listening in a scene's channel."""
+        self._scenes.pop(scene.record.channel_id, None)
+
+    def scene_in(self, channel_id: int) -> Scene | None:
+        """Give the scene that is played or paused in a channel."""
+        return self._scenes.get(channel_id)
+
+    def scenes(self) -> tuple[Scene, ...]:
+        """Give every scene that is played or paused."""
+        return tuple(self._scenes.values())
+
+    async def load(self, record: SceneRecord) -> Scene:
+        """Read a scene from the store."""
+        async with self.store.read() as connection:
+            return await self._loaded(connection, record)
+
+    async def _loaded(self, connection: AsyncConnection, record: SceneRecord) -> Scene:
+        scene = Scene(
+            record,
+            await scenes.cast_of(connection, record.id),
+            await log.since(connection, record.id, record.window_start),
+            await log.last_seq(connection, record.id),
+        )
+        for turn_id, replies in await turns.unfinished(connection, record.id):
+            begun = any(reply.posted or reply.state is not ReplyState.PROMISED for reply in replies)
+            scene.turns.append(Turn(turn_id, replies, begun=begun, resumed=True))
+        return scene
+
+    async def last_heard(self, scene: Scene) -> int:
+        """Give the message after which a scene has missed what was said while the bot was away."""
+        async with self.store.read() as connection:
+            return max(await log.last_message(connection, scene.id), scene.record.heard_from)
+
+    async def aclose(self) -> None:
+        """Stop playing. What is promised stays promised and is kept after the next start."""
+        players = [scene.player for scene in self._scenes.values() if scene.player]
+        for player in players:
+            player.cancel()
+        await asyncio.gather(*players, return_exceptions=True)
+
+    # -- what is heard ------------------------------------------------------------------------------------
+
+    async def hear(self, said: Said) -> None:
+        """Store a member's message, once, and have the cast answer it."""
+        scene = self._scenes.get(said.channel_id)
+        if scene is None:
+            return
+        scene.saw_message(said.author_id)
+        async with scene.arrivals:
+            if scene.listening and said.message_id > scene.record.heard_from:
+                await self._take_in(scene, said)
+        self.wake(scene)
+
+    async def _take_in(self, scene: Scene, said: Said) -> None:
+        text = in_character(said.text, dict(said.names))
+        async with self.store.transaction() as tx:
+            if not await log.claim(tx, said.message_id, self.clock.now()) or not text:
+                return
+            addressed = await self._addressed(tx, scene, said)
+            turn, promised = await self._promise(tx, scene, text, addressed)
+            entry = await log.append(
+                tx,
+                Entry(
+                    id=0,
+                    scene_id=scene.id,
+                    seq=scene.take_seq(),
+                    kind=EntryKind.PLAYER,
+                    speaker=self.player_name(scene, said.author_name),
+                    author_id=said.author_id,
+                    text=text,
+                    created_at=said.created_at,
+                    turn_id=turn.id if turn else None,
+                ),
+                [said.message_id],
+            )
+        scene.add(entry)
+        if turn:
+            turn.replies += promised
+            if turn not in scene.turns:
+                scene.turns.append(turn)
+
+    async def _addressed(self, tx: AsyncConnection, scene: Scene, said: Said) -> str | None:
+        answered = await log.shown_by(tx, said.reply_to) if said.reply_to else None
+        if answered and answered.persona:
+            return answered.persona
+        return scene.record.lead if said.mentions_bot else None
+
+    async def _promise(
+        self, tx: AsyncConnection, scene: Scene, text: str, addressed: str | None
+    ) -> tuple[Turn | None, list[Reply]]:
+        """Promise who answers, in the turn that gathers or in a new one. Whoever owes an answer owes only one."""
+        turn = scene.gathering()
+        wanted = who_answers(
+            text, self.candidates(scene), scene.record.mode, self._rng, addressed=addressed, draw=turn is None
+        )
+        owing = turn.promised() if turn else set()
+        new = [slug for slug in wanted if slug not in owing]
+        if turn is None and new:
+            turn = Turn(await turns.begin(tx, scene.id, self.clock.now()))
+        if turn is None:
+            return None, []
+        return turn, await turns.promise(tx, turn.id, new, first=len(turn.replies))
+
+    async def ask(self, scene: Scene, slug: str) -> None:
+        """Have a persona speak without anybody having said anything."""
+        async with scene.arrivals:
+            turn = scene.gathering()
+            if turn and slug in turn.promised():
+                return
+            async with self.store.transaction() as tx:
+                turn = turn or Turn(await turns.begin(tx, scene.id, self.clock.now()))
+                promised = await turns.promise(tx, turn.id, [slug], first=len(turn.replies))
+            turn.replies += promised
+            if turn not in scene.turns:
+                scene.turns.append(turn)
+        self.wake(scene)
+
+    async def edited(
+        self, channel_id: int, message_id: int, text: str, mentioned: Iterable[tuple[int, str]]
+    ) -> None:
+        """Change what a player said, because they changed their message."""
+        if scene := self._scenes.get(channel_id):
+            said = in_character(text, dict(mentioned))
+            async with scene.arrivals, self.store.transaction() as tx:
+                entry = await log.shown_by(tx, message_id)
+                if entry is None or entry.kind is not EntryKind.PLAYER or entry.text == said:
+                    return
+                if said:
+                    await log.set_text(tx, entry.id, said, self.clock.now())
+                    scene.replace_entry(replace(entry, text=said, tokens=None, fingerprint=None))
+                else:
+                    await log.remove(tx, entry.id)
+                    scene.window.discard(entry.id)
+
+    async def deleted(self, channel_id: int, message_id: int) -> None:
+        """Forget what a message said, because it was deleted. An answer goes with the last of its messages."""
+        if scene := self._scenes.get(channel_id):
+            async with scene.arrivals, self.store.transaction() as tx:
+                entry = await log.shown_by(tx, message_id)
+                if entry and await log.forget_message(tx, message_id, entry.id):
+                    await log.remove(tx, entry.id)
+                    scene.window.discard(entry.id)
+
+    def typing(self, channel_id: int, member: int) -> None:
+        """Note that a player is writing: the cast lets them finish."""
+        if scene := self._scenes.get(channel_id):
+            scene.saw_typing(member, self.clock.monotonic())
+
+    # -- what follows -------------------------------------------------------------------------------------
+
+    def wake(self, scene: Scene) -> None:
+        """Play the turns that a scene has promised, unless that is going on."""
+        if scene.turns and scene.listening and (scene.player is None or scene.player.done()):
+            scene.player = asyncio.create_task(self._play(scene), name=f"scene {scene.id}")
+
+    async def _play(self, scene: Scene) -> None:
+        while scene.turns and scene.listening:
+            turn = scene.turns[0]
+            async with self.stage.thinking(scene.place):
+                await self._let_them_finish(scene)
+                turn.begun = True
+                for reply in turn.replies:
+                    await self._answering.give(scene, reply, resumed=turn.resumed)
+            async with self.store.transaction() as tx:
+                await turns.close(tx, turn.id, self.clock.now())
+            scene.turns.popleft()
+
+    async def _let_them_finish(self, scene: Scene) -> None:
+        """Wait while a player is seen typing, but not for ever."""
+        latest = self.clock.monotonic() + LONGEST_WAIT
+        while (until := scene.typing_until(now := self.clock.monotonic())) and now < latest:
+            scene.somebody_spoke.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(scene.somebody_spoke.wait(), min(until, latest) - now)
+
+    # -- names --------------------------------------------------------------------------------------------
+
+    def candidates(self, scene: Scene) -> list[Candidate]:
+        """Give those of the cast whose persona is there."""
+        present = (self.personas.get(slug) for slug in scene.cast)
+        return [Candidate(one.slug, names(one), one.talkativeness) for one in present if one]
+
+    def player_name(self, scene: Scene, name: str) -> str:
+        """Make a member's name one that can stand before their lines and is nobody else's in the cast."""
+        clean = clean_name(name)[:PLAYER_NAME_CHARACTERS].strip() or NAMELESS
+        cast = (self.personas.get(slug) for slug in scene.cast)
+        taken = {fold(known) for one in cast if one for known in names(one)}
+        return f"{clean} (player)" if fold(clean) in taken else clean
+
+
+def is_open(record: SceneRecord) -> bool:
+    """Tell whether a scene is played or paused."""
+    return record.state is not SceneState.ENDED

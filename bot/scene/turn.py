@@ -1,0 +1,234 @@
+"""One answer of a turn: from the promise to the text that stands in the channel and in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bot.chat import ChatRequest, Usage
+from bot.errors import BackendError, HearthsideError, PromptTooLongError
+from bot.prompt.answer import AnswerFilter
+from bot.scene.direction import face
+from bot.scene.scene import LastAnswer
+from bot.store import log, turns
+from bot.store.records import Entry, EntryKind, Reply, ReplyState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bot.clock import Clock
+    from bot.model.backend import Backend
+    from bot.model.backends import Backends
+    from bot.persona.library import PersonaLibrary
+    from bot.persona.persona import Persona
+    from bot.scene.ports import Stage, Utterance
+    from bot.scene.prompter import Prompt, Prompter
+    from bot.scene.scene import Scene
+    from bot.store.store import Store
+
+# How often an answer is asked for before the turn fails visibly: the first time, and once more after a cut,
+# after a server that broke off, or after one that said nothing.
+TRIES = 3
+
+SILENT = "⚠ {name} found no words. Say something more, or use /scene next to try again."
+GONE = "⚠ The character {slug} is not in the personas folder any more, so nobody answered."
+
+
+@dataclass(slots=True)
+class Told:
+    """What came out of one request, and the entries that were counted for it."""
+
+    text: str
+    counted: tuple[Entry, ...] = ()
+
+
+class Answering:
+    """Gives promised answers, one at a time for each scene."""
+
+    def __init__(
+        self,
+        store: Store,
+        personas: PersonaLibrary,
+        backends: Backends,
+        stage: Stage,
+        prompter: Prompter,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._personas = personas
+        self._backends = backends
+        self._stage = stage
+        self._prompter = prompter
+        self._clock = clock
+        self._log = structlog.get_logger("turn")
+
+    async def give(self, scene: Scene, reply: Reply, *, resumed: bool) -> None:
+        """Give one answer, unless it was given before. It ends visibly, whatever goes wrong.
+
+        `resumed` says that an earlier run of the bot may have begun it.
+        """
+        if reply.state in {ReplyState.DONE, ReplyState.FAILED}:
+            return
+        persona = self._personas.get(reply.persona)
+        if persona is None:
+            await self._stage.notice(scene.place, GONE.format(slug=reply.persona), key=f"gone:{reply.id}")
+            await self._settle(reply, ReplyState.FAILED)
+            return
+        utterance = await self._utterance(scene, reply, persona, resumed=resumed)
+        try:
+            await self._give(scene, reply, persona, utterance)
+        except asyncio.CancelledError:
+            if (
+                not scene.listening
+            ):  # the scene was ended; at a mere shutdown the answer is given after the next start
+                with contextlib.suppress(HearthsideError):
+                    await utterance.retract()
+            raise
+        except HearthsideError as error:
+            self._log.warning("answer_failed", scene=scene.id, persona=persona.slug, error=str(error))
+            await self._fail(reply, utterance, f"⚠ {error}")
+        except Exception:
+            error_id = secrets.token_hex(3)
+            self._log.exception("answer_broke", scene=scene.id, persona=persona.slug, id=error_id)
+            await self._fail(
+                reply,
+                utterance,
+                f"⚠ Something went wrong inside the bot. The operator finds it in the log as {error_id}.",
+            )
+
+    async def _utterance(self, scene: Scene, reply: Reply, persona: Persona, *, resumed: bool) -> Utterance:
+        """Set up where the answer will appear: over what an interrupted run has shown of it, if anything."""
+        posted = reply.posted
+        if resumed:
+            posted += await self._orphans(scene, reply, persona)
+
+        async def on_posted(message_id: int) -> None:
+            async with self._store.transaction() as tx:
+                await turns.posted(tx, scene.id, reply.id, message_id)
+
+        return self._stage.speak(
+            scene.place, face(persona), key=f"reply:{reply.id}", posted=posted, on_posted=on_posted
+        )
+
+    async def _orphans(self, scene: Scene, reply: Reply, persona: Persona) -> tuple[int, ...]:
+        """Find what an interrupted run posted for this answer and had no time to note."""
+        async with self._store.read() as connection:
+            asked = await log.first_message_of_turn(connection, reply.turn_id)
+        after = asked or scene.record.heard_from
+        ours = await self._stage.orphans(scene.place, face(persona), after=after, known=reply.posted)
+        async with self._store.read() as connection:
+            return tuple(await log.unknown_messages(connection, ours))
+
+    async def _give(self, scene: Scene, reply: Reply, persona: Persona, utterance: Utterance) -> None:
+        entry = await self._told_before(scene, reply)
+        if entry is None:
+            async with scene.arrivals:
+                seq = scene.take_seq()
+            told = await self._told(scene, seq, persona, utterance)
+            if not told.text:
+                await self._fail(reply, utterance, SILENT.format(name=persona.name))
+                return
+            entry = await self._keep(scene, reply, persona, seq, told)
+        await utterance.finish(entry.text)
+        async with self._store.transaction() as tx:
+            await turns.set_reply(tx, reply.id, ReplyState.DONE, entry.id)
+            await turns.show(tx, reply.id, entry.id)
+
+    async def _told_before(self, scene: Scene, reply: Reply) -> Entry | None:
+        """Give the answer's text if an interrupted run had it and did not finish showing it."""
+        return next((entry for entry in scene.window.entries if reply.entry_id == entry.id), None)
+
+    async def _told(self, scene: Scene, seq: int, persona: Persona, utterance: Utterance) -> Told:
+        """Ask until there is an answer: another server after a failure, a shorter window after a refusal."""
+        told = Told("")
+        failure: BackendError | None = None
+        tight = False
+        for _ in range(TRIES):
+            model = persona.model or scene.record.model
+            try:
+                backend = await self._backends.choose(scene.id, model)
+                prompt = await self._prompter.build(scene, backend, persona, seq, model=model, tight=tight)
+                told = await self._ask(scene, backend, prompt, persona, utterance)
+            except PromptTooLongError as error:
+                failure, tight = error, True
+                self._prompter.learn_limit(backend, error)
+                continue
+            except BackendError as error:
+                failure = error
+                self._log.warning("backend_failed", scene=scene.id, error=str(error))
+                await self._backends.report_failure(backend, error)
+                continue
+            if told.text:
+                return told
+            failure = None
+        if failure:
+            raise failure
+        return told
+
+    async def _ask(
+        self, scene: Scene, backend: Backend, prompt: Prompt, persona: Persona, utterance: Utterance
+    ) -> Told:
+        """Send one request and show the answer as it comes."""
+        request = ChatRequest(prompt.messages, prompt.max_tokens, persona.sampling, prompt.stop, prompt.model)
+        answer = AnswerFilter(persona.name, prompt.others)
+        reason: str | None = None
+        usage: Usage | None = None
+
+        async def waiting(ahead: int) -> None:
+            await utterance.write(f"*({persona.name} waits for the model: {ahead} ahead)*")
+
+        async with (
+            self._backends.lease(backend, waiting),
+            contextlib.aclosing(backend.stream(request)) as deltas,
+        ):
+            async for delta in deltas:
+                shown = answer.feed(delta.text)
+                reason, usage = delta.finish_reason or reason, delta.usage or usage
+                if shown:
+                    await utterance.write(shown)
+                if answer.done:
+                    break
+        self._prompter.learn(backend, prompt, usage)
+        scene.last_answer = LastAnswer(
+            backend=backend.name,
+            model=prompt.model,
+            prompt_tokens=usage.prompt_tokens if usage else prompt.tokens.tokens,
+            context_length=prompt.context_length,
+            exact=bool(usage) or prompt.tokens.exact,
+            evaluated_tokens=usage.evaluated_tokens if usage else None,
+        )
+        return Told(answer.finish(reason), prompt.counted)
+
+    async def _keep(self, scene: Scene, reply: Reply, persona: Persona, seq: int, told: Told) -> Entry:
+        """Store the answer before it is shown whole: what the players have read is in the log."""
+        new = Entry(
+            id=0,
+            scene_id=scene.id,
+            seq=seq,
+            kind=EntryKind.ANSWER,
+            speaker=persona.name,
+            persona=persona.slug,
+            text=told.text,
+            created_at=self._clock.now(),
+            turn_id=reply.turn_id,
+        )
+        async with self._store.transaction() as tx:
+            await log.set_tokens(tx, told.counted)
+            entry = await log.append(tx, new)
+            await turns.set_reply(tx, reply.id, ReplyState.TOLD, entry.id)
+        scene.add(entry)
+        return entry
+
+    async def _fail(self, reply: Reply, utterance: Utterance, notice: str) -> None:
+        with contextlib.suppress(HearthsideError):
+            await utterance.fail(notice)
+        await self._settle(reply, ReplyState.FAILED)
+
+    async def _settle(self, reply: Reply, state: ReplyState) -> None:
+        async with self._store.transaction() as tx:
+            await turns.set_reply(tx, reply.id, state, reply.entry_id)

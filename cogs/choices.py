@@ -1,0 +1,69 @@
+"""What several commands share: where they were typed, what to offer, who may direct."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import discord
+from discord import app_commands
+
+from bot.errors import TableError
+from bot.scene.ports import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bot.persona.persona import Persona
+    from bot.scene.scene import Scene
+
+CHOICES = 25  # Discord's limits for what autocomplete offers
+CHOICE_CHARACTERS = 100
+
+
+def among(offers: Iterable[tuple[str, str]], current: str) -> list[app_commands.Choice[str]]:
+    """Offer the (name, value) pairs that match what was typed so far: beginnings first."""
+    typed = current.casefold().strip()
+    fitting = [offer for offer in offers if typed in offer[0].casefold() or typed in offer[1].casefold()]
+    fitting.sort(key=lambda offer: not offer[0].casefold().startswith(typed))
+    return [
+        app_commands.Choice(name=name[:CHOICE_CHARACTERS], value=value)
+        for name, value in fitting[:CHOICES]
+        if len(value) <= CHOICE_CHARACTERS
+    ]
+
+
+def persona_choices(personas: Iterable[Persona], current: str) -> list[app_commands.Choice[str]]:
+    """Offer personas; of a list separated by commas, the last name is completed."""
+    typed, comma, last = current.rpartition(",")
+    before = f"{typed.strip()}, " if comma else ""
+    offers = among([(one.name, one.slug) for one in personas], last)
+    return [
+        app_commands.Choice(name=f"{before}{offer.name}", value=f"{before}{offer.value}")
+        for offer in offers
+        if len(before) + max(len(offer.name), len(offer.value)) <= CHOICE_CHARACTERS
+    ]
+
+
+def here(interaction: discord.Interaction[Any]) -> Place:
+    """Give the channel or thread in which a command was typed."""
+    channel = interaction.channel
+    parent = channel.parent_id if isinstance(channel, discord.Thread) else None
+    return Place(interaction.guild_id, interaction.channel_id or 0, parent)
+
+
+def may_direct(interaction: discord.Interaction[Any], scene: Scene) -> None:
+    """Let the one who started a scene, and those who manage the channel, change it.
+
+    Raises TableError for everybody else.
+    """
+    if interaction.user.id != scene.record.started_by and not interaction.permissions.manage_messages:
+        raise TableError(
+            f"Only <@{scene.record.started_by}>, who started this scene, can do that.",
+            hint="So can members with “Manage Messages”.",
+        )
+
+
+def may_manage(interaction: discord.Interaction[Any], what: str) -> None:
+    """Let those who manage the server decide for it. Raises TableError for everybody else."""
+    if interaction.guild_id and not interaction.permissions.manage_guild:
+        raise TableError(f"{what} is for members with “Manage Server”.")

@@ -1,0 +1,130 @@
+"""What members write, change, delete and type, carried from Discord to the table."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import discord
+import structlog
+from discord.ext import commands
+
+from bot.invite import invite_link
+from bot.scene.table import Said
+
+if TYPE_CHECKING:
+    from bot.client import Hearthside
+    from bot.model.backends import Backends
+    from bot.scene.scene import Scene
+    from bot.scene.table import Table
+
+# How much of what was missed is read in, for one scene, and for how many scenes at once.
+MISSED_MESSAGES = 500
+CHANNELS_AT_ONCE = 5
+
+NO_SCENE = "Nobody is playing here. `/scene start` opens a scene; `/help` shows the rest."
+
+
+class Listening(commands.Cog):
+    """Listens in every channel that has a scene, and reads in what was said while the bot was away."""
+
+    def __init__(self, client: Hearthside, table: Table, backends: Backends) -> None:
+        self._client = client
+        self._table = table
+        self._backends = backends
+        self._log = structlog.get_logger("discord")
+        self._arrived = False
+
+    @commands.Cog.listener()
+    async def on_ready(self) -> None:
+        """Say hello in the log once, and read in what was missed: a new session never replays it."""
+        if not self._arrived:
+            self._arrived = True
+            self._log.info("ready", user=str(self._client.user), servers=len(self._client.guilds))
+            if self._client.application_id:
+                self._log.info(f"Invite: {invite_link(self._client.application_id)}")
+            self._client.soon(self._report_backend())
+        await self.catch_up()
+
+    async def _report_backend(self) -> None:
+        for line in await self._backends.report():
+            self._log.info(line)
+
+    async def catch_up(self) -> None:
+        """Hear what was said in the scenes' channels since the last message that was heard."""
+        gate = asyncio.Semaphore(CHANNELS_AT_ONCE)
+
+        async def one(scene: Scene) -> None:
+            async with gate:
+                await self._catch_up(scene)
+            self._table.wake(scene)
+
+        await asyncio.gather(*(one(scene) for scene in self._table.scenes()))
+
+    async def _catch_up(self, scene: Scene) -> None:
+        channel = self._client.get_partial_messageable(scene.record.channel_id)
+        after = discord.Object(await self._table.last_heard(scene))
+        try:
+            async for message in channel.history(after=after, limit=MISSED_MESSAGES, oldest_first=True):
+                await self.on_message(message)
+        except discord.HTTPException as error:
+            self._log.warning("history_unreadable", channel=scene.record.channel_id, code=error.code)
+
+    @commands.Cog.listener()
+    async def on_message(self, message: discord.Message) -> None:
+        """Carry a member's message to its scene."""
+        if message.author.bot or message.webhook_id or message.is_system():
+            return
+        if self._table.scene_in(message.channel.id) is None:
+            if self._is_meant(message):
+                await message.channel.send(NO_SCENE, allowed_mentions=discord.AllowedMentions.none())
+            return
+        await self._table.hear(self._said(message))
+
+    def _said(self, message: discord.Message) -> Said:
+        return Said(
+            message_id=message.id,
+            channel_id=message.channel.id,
+            author_id=message.author.id,
+            author_name=message.author.display_name,
+            text=message.content,
+            created_at=message.created_at.timestamp(),
+            mentions_bot=self._is_meant(message),
+            reply_to=message.reference.message_id if message.reference else None,
+            names=_names(message),
+        )
+
+    def _is_meant(self, message: discord.Message) -> bool:
+        return (
+            any(member.id == self._client.user.id for member in message.mentions)
+            if self._client.user
+            else False
+        )
+
+    @commands.Cog.listener()
+    async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
+        """Carry a changed message to its scene. Discord also sends this for link previews."""
+        message = event.message
+        if not message.author.bot and not message.webhook_id:
+            await self._table.edited(event.channel_id, event.message_id, message.content, _names(message))
+
+    @commands.Cog.listener()
+    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        """Carry a deletion to its scene."""
+        await self._table.deleted(event.channel_id, event.message_id)
+
+    @commands.Cog.listener()
+    async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
+        """Carry many deletions to their scene."""
+        for message_id in sorted(event.message_ids):
+            await self._table.deleted(event.channel_id, message_id)
+
+    @commands.Cog.listener()
+    async def on_raw_typing(self, event: discord.RawTypingEvent) -> None:
+        """Let the cast wait for a player who is writing."""
+        if self._client.user is None or event.user_id != self._client.user.id:
+            self._table.typing(event.channel_id, event.user_id)
+
+
+def _names(message: discord.Message) -> tuple[tuple[int, str], ...]:
+    return tuple((member.id, member.display_name) for member in message.mentions)

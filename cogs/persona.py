@@ -1,0 +1,115 @@
+"""`/persona`: who the bot can be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.errors import TableError
+from cogs.choices import among, may_direct, may_manage
+
+if TYPE_CHECKING:
+    from bot.client import Hearthside
+    from bot.persona.library import PersonaLibrary
+    from bot.persona.persona import Persona
+    from bot.scene.direction import Direction
+    from bot.scene.table import Table
+    from cogs.persona_files import PersonaFiles
+
+    Interaction = discord.Interaction[Hearthside]
+else:
+    Interaction = discord.Interaction
+
+SHOWN_CHARACTERS = 1500
+
+
+class PersonaCommands(
+    commands.GroupCog, group_name="persona", group_description="The characters that the bot can play"
+):
+    """The commands about characters."""
+
+    def __init__(
+        self, direction: Direction, table: Table, personas: PersonaLibrary, files: PersonaFiles
+    ) -> None:
+        self._direction = direction
+        self._table = table
+        self._personas = personas
+        self._files = files
+
+    @app_commands.command(
+        name="set", description="Choose who leads the scene here; without a scene, who will"
+    )
+    @app_commands.describe(persona="Who leads from the next turn on")
+    async def set_(self, interaction: Interaction, persona: str) -> None:  # noqa: D102
+        scene = self._table.scene_in(interaction.channel_id or 0)
+        if scene:
+            may_direct(interaction, scene)
+            chosen = await self._direction.set_lead(scene, persona)
+            await interaction.response.send_message(
+                f"**{chosen.name}** leads the scene from the next turn on."
+            )
+            return
+        may_manage(interaction, "Choosing who leads new scenes")
+        chosen = self._direction.persona(persona)
+        if interaction.guild_id:
+            await self._direction.prefer(interaction.guild_id, persona=chosen.slug)
+        await interaction.response.send_message(
+            f"**{chosen.name}** will lead the scenes that are started on this server. `/scene start` begins one."
+        )
+
+    @app_commands.command(name="list", description="Show every character there is")
+    async def list_(self, interaction: Interaction) -> None:  # noqa: D102
+        scene = self._table.scene_in(interaction.channel_id or 0)
+        present = set(scene.cast) if scene else set()
+        lines = [_line(persona, here=persona.slug in present) for persona in self._personas.all()]
+        broken = [f"⚠ {error}" for error in self._personas.broken()]
+        await interaction.response.send_message(_fitting([*lines, *broken]), ephemeral=True)
+
+    @app_commands.command(description="Show one character")
+    @app_commands.describe(persona="Whom to show")
+    async def show(self, interaction: Interaction, persona: str) -> None:  # noqa: D102
+        one = self._direction.persona(persona)
+        embed = discord.Embed(title=one.name, description=one.description[:SHOWN_CHARACTERS])
+        if one.voice:
+            embed.add_field(name="Voice", value=one.voice[:1000], inline=False)
+        if one.greeting:
+            embed.add_field(name="Greeting", value=one.greeting[:1000], inline=False)
+        embed.add_field(name="Talkativeness", value=f"{one.talkativeness:.0%}")
+        if one.model:
+            embed.add_field(name="Model", value=one.model)
+        if one.tags:
+            embed.set_footer(text=", ".join(one.tags)[:1000])
+        await interaction.response.send_message(embed=embed, ephemeral=True)
+
+    @app_commands.command(description="Read the persona files again")
+    @app_commands.describe(persona="Only this one; left out, all of them")
+    async def reload(self, interaction: Interaction, persona: str = "") -> None:  # noqa: D102
+        may_manage(interaction, "Reading the persona files again")
+        slug = self._direction.persona(persona).slug if persona else None
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        await interaction.followup.send(_fitting(await self._files.reload(slug)), ephemeral=True)
+
+    @set_.autocomplete("persona")
+    @show.autocomplete("persona")
+    @reload.autocomplete("persona")
+    async def _personas_there(self, _: Interaction, current: str) -> list[app_commands.Choice[str]]:
+        return among([(one.name, one.slug) for one in self._personas.all()], current)
+
+
+def _line(persona: Persona, *, here: bool) -> str:
+    mark = " (here)" if here else ""
+    about = persona.description.split(". ")[0].replace("\n", " ")[:120]
+    return f"**{persona.name}** `{persona.slug}`{mark}: {about}"
+
+
+def _fitting(lines: list[str]) -> str:
+    """Join lines into one message, and say how many did not fit."""
+    shown: list[str] = []
+    for number, line in enumerate(lines):
+        if sum(len(one) + 1 for one in shown) + len(line) > 1900:
+            return "\n".join([*shown, f"… and {len(lines) - number} more."])
+        shown.append(line)
+    return "\n".join(shown) or "There are no personas. Put a .toml file into the personas folder."
