@@ -1,0 +1,267 @@
+"""The window: which part of the log is in the prompt, and when and how far it is cut.
+
+It grows by appending until the next entry would not fit, and is then cut once, far. Every cut changes the
+prefix that the model server has cached, so cuts have to be rare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from bot.errors import TableError
+from bot.prompt.log import SPOKEN, Head, render_head
+from bot.prompt.tokens import TokenCounter
+from bot.store.records import Entry, EntryKind
+
+LOW_WATER = 0.6
+"""What a cut leaves, as a share of the room. Over 150 turns at a context of 4096 tokens a server evaluated
+12.7 % of what it was sent with 0.6, and 85.8 % with a window that slides a little in every turn."""
+HIGH_WATER = 1.0
+"""The share of the room at which a cut happens: only when the next request would not fit, as measured above.
+Cutting earlier buys nothing and comes round sooner."""
+
+RESERVE_SHARE = 4
+"""An answer is promised at most a quarter of the context, however many tokens were wanted for it."""
+HISTORY_SHARE = 4
+"""Cards are shortened while they leave the history less than a quarter of the context,"""
+LEAST_HISTORY_SHARE = 8
+"""and below an eighth a scene cannot be played."""
+MARGIN_SHARE = 64
+"""A 64th of the context stays free: tokens counted piece by piece are not quite those of the whole."""
+CUE_TOKENS = 32
+"""What the last cue costs at most: 64 letters and a few more."""
+LEAST_PIECE = 48
+"""Tokens below which an entry is rather dropped than shortened."""
+
+CUT_MARK = "(...)"
+"""Stands in the middle of a shortened entry. Square brackets would make it the table's word."""
+
+CountEntry = Callable[[Entry], int]
+
+
+class HeadTooLongError(TableError):
+    """The cast leaves no room for the story in the model's context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Where the tokens of a context go, counted as the scene's counter counts.
+
+    `head` is what stands in front of the log, cue and template included; `reserve` is the answer's share (the
+    request's `max_tokens`, in the server's tokens); `room` is what is left for the window.
+    """
+
+    context_length: int
+    head: int
+    reserve: int
+    room: int
+
+    @property
+    def high(self) -> int:
+        """Tokens past which the window is cut."""
+        return int(self.room * HIGH_WATER)
+
+    @property
+    def low(self) -> int:
+        """Tokens that a cut leaves at most."""
+        return int(self.room * LOW_WATER)
+
+
+def plan(
+    head: Head, context_length: int, wanted: int, counter: TokenCounter, scale: float = 1.0
+) -> tuple[Head, Budget]:
+    """Share out a context of `context_length` tokens, and shorten the cards if they leave too little of it.
+
+    `wanted` is the length in tokens that answers may have; small contexts grant less. `scale` is the server's
+    tokens for one of the counter's (`EstimatingCounter.scale`, or billed by estimated after a refusal). The
+    same arguments give the same head: keep it until one of them changes, since it begins the cached prefix.
+    Raises HeadTooLongError.
+    """
+    reserve = max(min(wanted, context_length // RESERVE_SHARE), 1)
+    usable = int((context_length - reserve - context_length // MARGIN_SHARE) / scale)
+    history = int(context_length / scale)
+    head = shorten_cards(head, usable - history // HISTORY_SHARE, counter)
+    tokens = head_tokens(head, counter)
+    room = usable - tokens
+    if room < history // LEAST_HISTORY_SHARE:
+        raise HeadTooLongError(
+            f"The scene and its {len(head.cards)} characters take {tokens} of the {context_length} tokens"
+            " that the model can read, which leaves no room to play.",
+            hint="Take a character out of the scene, shorten its card, or give the model a longer context.",
+        )
+    return head, Budget(context_length, tokens, reserve, room)
+
+
+def head_tokens(head: Head, counter: TokenCounter) -> int:
+    """Give the tokens of a prompt without a log: the system message, the last cue and the template."""
+    frame = 2 * counter.message_tokens + counter.template_tokens
+    return counter.count(render_head(head)) + CUE_TOKENS + frame
+
+
+def shorten_cards(head: Head, allowed: int, counter: TokenCounter) -> Head:
+    """Drop last paragraphs, always of the card that is longest then, until the head has `allowed` tokens.
+
+    The first paragraph of each card stays, so the head may still be too long.
+    """
+    excess = head_tokens(head, counter) - allowed
+    cards = [card.strip().split("\n\n") for card in head.cards]
+    costs = [[counter.count(f"{paragraph}\n\n") for paragraph in card] for card in cards]
+    while excess > 0 and (longest := max(costs, key=_spare, default=[])) and _spare(longest):
+        excess -= longest.pop()
+    kept = ("\n\n".join(card[: len(cost)]) for card, cost in zip(cards, costs, strict=True))
+    return replace(head, cards=tuple(kept))
+
+
+def _spare(costs: Sequence[int]) -> int:
+    return sum(costs) if len(costs) > 1 else 0
+
+
+class Window:
+    """The entries of one scene that are in the prompt, oldest first, and what they cost.
+
+    Entries come counted (`Entry.tokens`). Appending costs one addition, a cut touches the window alone: the
+    length of the log behind it does not matter.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._entries = list(entries)
+        self._tokens = sum(map(_cost, self._entries))
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """What to render."""
+        return self._entries
+
+    @property
+    def tokens(self) -> int:
+        """What the entries cost."""
+        return self._tokens
+
+    @property
+    def start(self) -> Entry | None:
+        """The oldest entry in the window. It only ever moves on."""
+        return self._entries[0] if self._entries else None
+
+    def append(self, entry: Entry) -> None:
+        """Add the newest entry. Call `fit` before the next request."""
+        self._tokens += _cost(entry)
+        self._entries.append(entry)
+
+    def replace(self, entry: Entry) -> bool:
+        """Put an edited entry in its place, found by id; tell whether it is in the window."""
+        place = self._find(entry.id)
+        if place is None:
+            return False
+        self._tokens += _cost(entry) - _cost(self._entries[place])
+        self._entries[place] = entry
+        return True
+
+    def discard(self, entry_id: int) -> bool:
+        """Take a deleted entry out; tell whether it was in the window."""
+        place = self._find(entry_id)
+        if place is None:
+            return False
+        self._tokens -= _cost(self._entries.pop(place))
+        return True
+
+    def fit(self, budget: Budget, count: CountEntry) -> tuple[Entry, ...]:
+        """Cut the window if it is past the high-water mark, and give the entries that left it.
+
+        Where even the entries from the last player's message on are too much, the longest of them stand
+        shortened in the window from then on; `count` gives their new cost. The store keeps the whole text.
+        """
+        if self._tokens <= budget.high:
+            return ()
+        start = cut(self._entries, budget.low)
+        if sum(map(_cost, self._entries[start:])) > budget.high:
+            start = max(start, len(self._entries) - max(budget.low // LEAST_PIECE, 1))
+        gone = tuple(self._entries[:start])
+        self._entries = self._entries[start:]
+        self._tokens = sum(map(_cost, self._entries))
+        if self._tokens > budget.high:
+            self._shorten(budget.low, count)
+        return gone
+
+    def recount(self, count: CountEntry) -> None:
+        """Count every entry anew, because the tokenizer has changed."""
+        self._entries = [replace(entry, tokens=count(entry)) for entry in self._entries]
+        self._tokens = sum(map(_cost, self._entries))
+
+    def _shorten(self, room: int, count: CountEntry) -> None:
+        limit = level([_cost(entry) for entry in self._entries], room)
+        self._entries = [
+            entry if _cost(entry) <= limit else shorten(entry, limit, count) for entry in self._entries
+        ]
+        self._tokens = sum(map(_cost, self._entries))
+
+    def _find(self, entry_id: int) -> int | None:
+        places = range(len(self._entries) - 1, -1, -1)
+        return next((place for place in places if self._entries[place].id == entry_id), None)
+
+
+def cut(entries: Sequence[Entry], low: int) -> int:
+    """Give the index of the entry that the window begins with once it is cut to `low` tokens.
+
+    That is where a turn begins, if one does so without leaving less than half of `low`; else it is at least
+    no answer, which would stand without what it answers. The last player's message and what follows it stay,
+    even if that is more than `low`.
+    """
+    last = len(entries) - 1
+    last = next((i for i in range(last, -1, -1) if entries[i].kind is EntryKind.PLAYER), last)
+    first, left = 0, sum(map(_cost, entries))
+    while left > low and first < last:
+        left -= _cost(entries[first])
+        first += 1
+    return _turn_start(entries, first, last, left - low // 2)
+
+
+def _turn_start(entries: Sequence[Entry], first: int, last: int, spare: int) -> int:
+    """Give the first start of a turn from `first` to `last` that gives up no more than `spare` tokens."""
+    fallback = last
+    for place in range(last, first - 1, -1):
+        if entries[place].kind not in SPOKEN:
+            fallback = place
+    for place in range(first, last + 1):
+        if entries[place].kind not in SPOKEN and (place == 0 or entries[place - 1].kind in SPOKEN):
+            return place
+        spare -= _cost(entries[place])
+        if spare < 0:
+            break
+    return fallback
+
+
+def level(costs: Sequence[int], room: int) -> int:
+    """Give the largest limit with which `costs`, each cut down to it, sum up to no more than `room`."""
+    left = room
+    for place, cost in enumerate(sorted(costs)):
+        share = left // (len(costs) - place)
+        if cost > share:
+            return share
+        left -= cost
+    return max(costs, default=0)
+
+
+def shorten(entry: Entry, limit: int, count: CountEntry) -> Entry:
+    """Give the entry with the middle of its text left out, so that it costs at most `limit` tokens.
+
+    A limit that the speaker's name alone passes leaves the mark and nothing else.
+    """
+    text, keep = entry.text, len(entry.text)
+    tokens = count(entry)
+    while tokens > limit and keep:
+        keep = min(keep * limit // tokens, keep - 1)
+        entry = replace(entry, text=_without_middle(text, keep))
+        tokens = count(entry)
+    return replace(entry, tokens=tokens)
+
+
+def _without_middle(text: str, keep: int) -> str:
+    front = (keep + 1) // 2
+    return f"{text[:front].rstrip()} {CUT_MARK} {text[len(text) - keep + front :].lstrip()}".strip()
+
+
+def _cost(entry: Entry) -> int:
+    if entry.tokens is None:
+        raise ValueError(f"entry {entry.id} has not been counted")
+    return entry.tokens
