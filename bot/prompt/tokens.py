@@ -38,16 +38,6 @@ class TokenCounter(Protocol):
         ...
 
     @property
-    def message_tokens(self) -> int:
-        """Tokens that the chat template puts around one message."""
-        ...
-
-    @property
-    def template_tokens(self) -> int:
-        """Tokens that the chat template adds to a prompt once, the opening of the reply included."""
-        ...
-
-    @property
     def exact(self) -> bool:
         """Tell whether a real tokenizer counts."""
         ...
@@ -60,7 +50,7 @@ class TokenCounter(Protocol):
 def entry_tokens(entry: Entry, counter: TokenCounter) -> int:
     """Give the tokens that an entry adds to the prompt; an answer brings two messages with it."""
     text = entry_text(entry)
-    frame = 2 * counter.message_tokens if entry.kind in SPOKEN else 0
+    frame = 2 * MESSAGE_TOKENS if entry.kind in SPOKEN else 0
     return counter.count(text) + frame if text else 0
 
 
@@ -81,8 +71,6 @@ class EstimatingCounter:
     def __init__(self) -> None:
         self.fingerprint = ESTIMATE
         self.exact = False
-        self.message_tokens = MESSAGE_TOKENS
-        self.template_tokens = TEMPLATE_TOKENS
         self.scale = 1.0
         """Billed tokens for one estimated token, between 0.25 and 2."""
 
@@ -135,8 +123,6 @@ class TiktokenCounter:
         self._encoding = encoding
         self.fingerprint = f"tiktoken:{encoding.name}"
         self.exact = True
-        self.message_tokens = MESSAGE_TOKENS
-        self.template_tokens = TEMPLATE_TOKENS
 
     def count(self, text: str) -> int:
         """Give the tokens of `text`, specials read as plain text."""

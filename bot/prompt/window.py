@@ -6,12 +6,13 @@ prefix that the model server has cached, so cuts have to be rare.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.errors import TableError
 from bot.prompt.log import SPOKEN, Head, render_head
-from bot.prompt.tokens import TokenCounter
+from bot.prompt.tokens import MESSAGE_TOKENS, TEMPLATE_TOKENS, TokenCounter
 from bot.store.records import Entry, EntryKind
 
 LOW_WATER = 0.6
@@ -27,6 +28,8 @@ HISTORY_SHARE = 4
 """Cards are shortened while they leave the history less than a quarter of the context,"""
 LEAST_HISTORY_SHARE = 8
 """and below an eighth a scene cannot be played."""
+LEAST_PARAGRAPHS = 2
+"""Paragraphs of a card that are never dropped."""
 MARGIN_SHARE = 64
 """A 64th of the context stays free: tokens counted piece by piece are not quite those of the whole."""
 CUE_TOKENS = 32
@@ -95,16 +98,18 @@ def plan(
 
 def head_tokens(head: Head, counter: TokenCounter) -> int:
     """Give the tokens of a prompt without a log: the system message, the last cue and the template."""
-    frame = 2 * counter.message_tokens + counter.template_tokens
-    return counter.count(render_head(head)) + CUE_TOKENS + frame
+    return counter.count(render_head(head)) + CUE_TOKENS + 2 * MESSAGE_TOKENS + TEMPLATE_TOKENS
 
 
 def shorten_cards(head: Head, allowed: int, counter: TokenCounter) -> Head:
     """Drop last paragraphs, always of the card that is longest then, until the head has `allowed` tokens.
 
-    The first paragraph of each card stays, so the head may still be too long.
+    The first two paragraphs of each card stay (its heading, and who the character is), so the head may still be
+    too long.
     """
     excess = head_tokens(head, counter) - allowed
+    if excess <= 0:
+        return head
     cards = [card.strip().split("\n\n") for card in head.cards]
     costs = [[counter.count(f"{paragraph}\n\n") for paragraph in card] for card in cards]
     while excess > 0 and (longest := max(costs, key=_spare, default=[])) and _spare(longest):
@@ -114,14 +119,14 @@ def shorten_cards(head: Head, allowed: int, counter: TokenCounter) -> Head:
 
 
 def _spare(costs: Sequence[int]) -> int:
-    return sum(costs) if len(costs) > 1 else 0
+    return sum(costs) if len(costs) > LEAST_PARAGRAPHS else 0
 
 
 class Window:
     """The entries of one scene that are in the prompt, oldest first, and what they cost.
 
-    Entries come counted (`Entry.tokens`). Appending costs one addition, a cut touches the window alone: the
-    length of the log behind it does not matter.
+    Entries come counted (`Entry.tokens`). Adding one at the end costs one addition and a cut touches the window
+    alone: the length of the log behind it does not matter.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
@@ -143,15 +148,18 @@ class Window:
         """The oldest entry in the window. It only ever moves on."""
         return self._entries[0] if self._entries else None
 
-    def append(self, entry: Entry) -> None:
-        """Add the newest entry. Call `fit` before the next request."""
+    def insert(self, entry: Entry) -> None:
+        """Put an entry at its place (`seq`), which is the end except for an answer that was overtaken.
+
+        Call `fit` before the next request.
+        """
         self._tokens += _cost(entry)
-        self._entries.append(entry)
+        self._entries.insert(bisect_right(self._entries, entry.seq, key=_seq), entry)
 
     def replace(self, entry: Entry) -> bool:
-        """Put an edited entry in its place, found by id; tell whether it is in the window."""
-        place = self._find(entry.id)
-        if place is None:
+        """Put a changed entry in the place of the one with its `seq` and id; tell whether it is in the window."""
+        place = bisect_left(self._entries, entry.seq, key=_seq)
+        if place == len(self._entries) or self._entries[place].id != entry.id:
             return False
         self._tokens += _cost(entry) - _cost(self._entries[place])
         self._entries[place] = entry
@@ -159,21 +167,25 @@ class Window:
 
     def discard(self, entry_id: int) -> bool:
         """Take a deleted entry out; tell whether it was in the window."""
-        place = self._find(entry_id)
+        place = next((place for place, entry in enumerate(self._entries) if entry.id == entry_id), None)
         if place is None:
             return False
         self._tokens -= _cost(self._entries.pop(place))
         return True
 
-    def fit(self, budget: Budget, count: CountEntry) -> tuple[Entry, ...]:
+    def fit(self, budget: Budget, count: CountEntry, before: int | None = None) -> tuple[Entry, ...]:
         """Cut the window if it is past the high-water mark, and give the entries that left it.
+
+        `before` is the place (`seq`) in the log of the answer that is asked for: what it answers is kept, even
+        if more was said since. None stands for the end of the log.
 
         Where even the entries from the last player's message on are too much, the longest of them stand
         shortened in the window from then on; `count` gives their new cost. The store keeps the whole text.
         """
         if self._tokens <= budget.high:
             return ()
-        start = cut(self._entries, budget.low)
+        asked = len(self._entries) if before is None else bisect_left(self._entries, before, key=_seq)
+        start = cut(self._entries, budget.low, asked)
         if sum(map(_cost, self._entries[start:])) > budget.high:
             start = max(start, len(self._entries) - max(budget.low // LEAST_PIECE, 1))
         gone = tuple(self._entries[:start])
@@ -195,19 +207,15 @@ class Window:
         ]
         self._tokens = sum(map(_cost, self._entries))
 
-    def _find(self, entry_id: int) -> int | None:
-        places = range(len(self._entries) - 1, -1, -1)
-        return next((place for place in places if self._entries[place].id == entry_id), None)
 
-
-def cut(entries: Sequence[Entry], low: int) -> int:
+def cut(entries: Sequence[Entry], low: int, asked: int | None = None) -> int:
     """Give the index of the entry that the window begins with once it is cut to `low` tokens.
 
     That is where a turn begins, if one does so without leaving less than half of `low`; else it is at least
-    no answer, which would stand without what it answers. The last player's message and what follows it stay,
-    even if that is more than `low`.
+    no answer, which would stand without what it answers. The last player's message (before the index `asked`, if
+    given) and what follows it stay, even if that is more than `low`.
     """
-    last = len(entries) - 1
+    last = (asked or len(entries)) - 1
     last = next((i for i in range(last, -1, -1) if entries[i].kind is EntryKind.PLAYER), last)
     first, left = 0, sum(map(_cost, entries))
     while left > low and first < last:
@@ -259,6 +267,10 @@ def shorten(entry: Entry, limit: int, count: CountEntry) -> Entry:
 def _without_middle(text: str, keep: int) -> str:
     front = (keep + 1) // 2
     return f"{text[:front].rstrip()} {CUT_MARK} {text[len(text) - keep + front :].lstrip()}".strip()
+
+
+def _seq(entry: Entry) -> int:
+    return entry.seq
 
 
 def _cost(entry: Entry) -> int:
