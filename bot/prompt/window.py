@@ -91,7 +91,7 @@ def plan(
         raise HeadTooLongError(
             f"The scene and its {len(head.cards)} characters take {tokens} of the {context_length} tokens"
             " that the model can read, which leaves no room to play.",
-            hint="Take a character out of the scene, shorten its card, or give the model a longer context.",
+            hint="Take a character out of the scene, shorten a card, or give the model a longer context.",
         )
     return head, Budget(context_length, tokens, reserve, room)
 
@@ -104,8 +104,8 @@ def head_tokens(head: Head, counter: TokenCounter) -> int:
 def shorten_cards(head: Head, allowed: int, counter: TokenCounter) -> Head:
     """Drop last paragraphs, always of the card that is longest then, until the head has `allowed` tokens.
 
-    The first two paragraphs of each card stay (its heading, and who the character is), so the head may still be
-    too long.
+    The first two paragraphs of each card stay (its heading, and who the character is), so the head may still
+    be too long.
     """
     excess = head_tokens(head, counter) - allowed
     if excess <= 0:
@@ -157,7 +157,7 @@ class Window:
         self._entries.insert(bisect_right(self._entries, entry.seq, key=_seq), entry)
 
     def replace(self, entry: Entry) -> bool:
-        """Put a changed entry in the place of the one with its `seq` and id; tell whether it is in the window."""
+        """Put a changed entry in the place of the one with its `seq` and id; tell whether that is there."""
         place = bisect_left(self._entries, entry.seq, key=_seq)
         if place == len(self._entries) or self._entries[place].id != entry.id:
             return False
@@ -176,8 +176,8 @@ class Window:
     def fit(self, budget: Budget, count: CountEntry, before: int | None = None) -> tuple[Entry, ...]:
         """Cut the window if it is past the high-water mark, and give the entries that left it.
 
-        `before` is the place (`seq`) in the log of the answer that is asked for: what it answers is kept, even
-        if more was said since. None stands for the end of the log.
+        `before` is the place (`seq`) in the log of the answer that is asked for: what it answers is kept,
+        even if more was said since. None stands for the end of the log.
 
         Where even the entries from the last player's message on are too much, the longest of them stand
         shortened in the window from then on; `count` gives their new cost. The store keeps the whole text.
@@ -195,11 +195,6 @@ class Window:
             self._shorten(budget.low, count)
         return gone
 
-    def recount(self, count: CountEntry) -> None:
-        """Count every entry anew, because the tokenizer has changed."""
-        self._entries = [replace(entry, tokens=count(entry)) for entry in self._entries]
-        self._tokens = sum(map(_cost, self._entries))
-
     def _shorten(self, room: int, count: CountEntry) -> None:
         limit = level([_cost(entry) for entry in self._entries], room)
         self._entries = [
@@ -212,8 +207,8 @@ def cut(entries: Sequence[Entry], low: int, asked: int | None = None) -> int:
     """Give the index of the entry that the window begins with once it is cut to `low` tokens.
 
     That is where a turn begins, if one does so without leaving less than half of `low`; else it is at least
-    no answer, which would stand without what it answers. The last player's message (before the index `asked`, if
-    given) and what follows it stay, even if that is more than `low`.
+    no answer, which would stand without what it answers. The last player's message (before the index `asked`,
+    if given) and what follows it stay, even if that is more than `low`.
     """
     last = (asked or len(entries)) - 1
     last = next((i for i in range(last, -1, -1) if entries[i].kind is EntryKind.PLAYER), last)
