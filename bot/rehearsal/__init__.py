@@ -1,0 +1,1 @@
+"""Discord on loopback, and a terminal to play there."""

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+with warnings.catch_warnings():
+    # On Python 3.11 and 3.12 discord.py imports a module of the standard library that 3.13 drops.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import discord
+    from discord.ext import commands
+
+from bot.rehearsal.room import Room
+
+if TYPE_CHECKING:
+    from bot.rehearsal.guilds import Channel, Guild, Member
+    from bot.rehearsal.people import Application
+    from bot.rehearsal.room import Address
+
+INVITE = 309774634048
+"""Permissions that Hearthside's invite asks for."""
+
+
+class Actor(commands.AutoShardedBot):
+    """A plain discord.py bot; only the pause before a second IDENTIFY is left out, by its documented hook."""
+
+    def __init__(self, prepare: Callable[[Actor], None] | None = None, **options: object) -> None:
+        intents = options.pop("intents", None) or discord.Intents.all()
+        assert isinstance(intents, discord.Intents)
+        intents.presences = False
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            intents=intents,
+            allowed_mentions=discord.AllowedMentions.none(),
+            max_messages=100,
+            guild_ready_timeout=0.05,  # else discord.py waits two seconds for servers that may still come
+        )
+        self.prepare = prepare
+        self.heard: list[discord.Message] = []
+        self.edits: list[discord.RawMessageUpdateEvent] = []
+        self.deleted: list[int] = []
+        self.typing: list[int] = []
+        self.resumes = 0
+
+    async def setup_hook(self) -> None:
+        if self.prepare is not None:
+            self.prepare(self)
+        await self.tree.sync()
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        pass
+
+    async def on_message(self, message: discord.Message) -> None:
+        self.heard.append(message)
+
+    async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
+        self.edits.append(event)
+
+    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        self.deleted.append(event.message_id)
+
+    async def on_raw_typing(self, event: discord.RawTypingEvent) -> None:
+        self.typing.append(event.user_id)
+
+    async def on_shard_resumed(self, shard_id: int) -> None:
+        self.resumes += 1
+
+
+@dataclass
+class Table:
+    """A served room with one server, one channel, two people and an invited application."""
+
+    room: Room
+    address: Address
+    application: Application
+    guild: Guild
+    channel: Channel
+    ann: Member
+    ben: Member
+
+    @asynccontextmanager
+    async def actor(
+        self, prepare: Callable[[Actor], None] | None = None, *, ready: bool = True, **options: object
+    ) -> AsyncIterator[Actor]:
+        """Run a bot for the length of the block."""
+        actor = Actor(prepare, **options)
+        running = asyncio.create_task(actor.start(self.application.token))
+        try:
+            if ready:
+                await asyncio.wait(
+                    [running, asyncio.create_task(actor.wait_until_ready())], return_when=asyncio.FIRST_COMPLETED
+                )
+                if running.done():
+                    running.result()
+            yield actor
+        finally:
+            await actor.close()
+            running.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await running
+
+
+@asynccontextmanager
+async def _lay(room: Room) -> AsyncIterator[Table]:
+    application = room.add_application("Hearthside")
+    guild = room.add_guild("The Table")
+    channel = guild.add_text_channel("campaign")
+    ann, ben = guild.add_member("Ann"), guild.add_member("Ben")
+    guild.invite(application, permissions=INVITE)
+    before = discord.http.Route.BASE, discord.asset.Asset.BASE
+    async with room.serve() as address:
+        discord.http.Route.BASE, discord.asset.Asset.BASE = address.api_url, address.cdn_url
+        try:
+            yield Table(room, address, application, guild, channel, ann, ben)
+        finally:
+            discord.http.Route.BASE, discord.asset.Asset.BASE = before
+
+
+@pytest.fixture
+async def table() -> AsyncIterator[Table]:
+    async with _lay(Room(rng_seed=1)) as laid:
+        yield laid
