@@ -119,18 +119,18 @@ class Markup:
         return run.end() if run[0] != "\n" else run.start()
 
     def _open_code(self, token: re.Match[str]) -> int:
-        run = token[0]
-        if len(run) < 3:
-            if token.end() < len(self._text):
-                self._change(token.start(), token.end(), (*self._open, run))
-            return token.end()
+        run, end, markers = token[0], token.end(), self._open
         line = _FENCE_LINE.match(self._text, token.start())
-        if len(run) > 3 or line is None or line.end() - token.start() == len(self._text) - token.start() == 3:
-            return token.end()
-        language = line[1] if line[2] else ""
-        spoilers = tuple(marker for marker in self._open if marker == "||")
-        self._change(token.start(), line.end(), (*spoilers, f"{FENCE}{language}\n"))
-        return line.end()
+        if end == len(self._text):
+            pass  # it may still grow
+        elif len(run) < 3:
+            markers = (*markers, run)
+        elif len(run) == 3 and line is not None:
+            end = line.end()
+            spoilers = tuple(marker for marker in markers if marker == "||")
+            markers = (*spoilers, f"{FENCE}{line[1] if line[2] else ''}\n")
+        self._change(token.start(), end, markers)
+        return end
 
     def _end_paragraph(self, start: int) -> None:
         kept = tuple(marker for marker in self._open if marker == "||")

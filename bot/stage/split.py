@@ -97,7 +97,7 @@ def _overflow(window: str, markers: Open, room: int) -> int | None:
 
 def _resume(text: str, end: int, *, fenced: bool) -> int:
     """Skip the white space at a cut. Inside a fence that is one line end: what follows is indentation."""
-    rest = fenced and _LINE_END.match(text, end) or _SPACES.match(text, end)
+    rest = (fenced and _LINE_END.match(text, end)) or _SPACES.match(text, end)
     return rest.end() if rest else end
 
 
@@ -117,8 +117,11 @@ class _Window:
         self._markup = Markup(text, markers)
 
     def cut(self) -> _Cut:
-        """Choose: the later the better, but rather at the end of a paragraph than in one, rather between
-        words than in code or emphasis, and rather short than broken."""
+        """Choose the latest cut of the best kind.
+
+        Rather at the end of a paragraph than in one, rather between words than in code or emphasis, and
+        rather short than broken.
+        """
         cuts = [cut for cut in (self._cut(*at) for at in self._gaps()) if cut]
         plain = {"paragraph", "line", "sentence", "word"}
         half, quarter = self._room // 2, self._room // 4
@@ -164,7 +167,8 @@ class _Window:
         return _Cut(position, kind, markers)
 
     def _fits(self, position: int, markers: Open) -> bool:
-        return position + len(closing(markers)) <= self._room
+        """Refuse the last position too: what stands before it is not read to its end."""
+        return position < len(self._text) and position + len(closing(markers)) <= self._room
 
     def _fence_start(self, position: int) -> int:
         return max(s.first for s in self._markup.stretches if s.first <= position)
