@@ -8,6 +8,8 @@ from discord.ext import commands
 
 from bot.persona.persona import Persona
 
+DiscordBot = commands.Bot | commands.AutoShardedBot
+
 
 class PersonaCog(commands.Cog):
     """One persona at the table.
@@ -22,7 +24,7 @@ class PersonaCog(commands.Cog):
     `persona` is who it is, `rng` the table's randomness. A change of the files makes a new instance.
     """
 
-    def __init__(self, bot: commands.Bot, persona: Persona, rng: Random) -> None:
+    def __init__(self, bot: DiscordBot, persona: Persona, rng: Random) -> None:
         self.bot = bot
         self.persona = persona
         self.rng = rng

@@ -18,22 +18,23 @@ from bot.persona.library import PersonaLibrary
 from bot.persona.persona import Persona
 from bot.persona.toml import PersonaFileError, shown_name
 from cogs.persona_code import code_error, forget_module, load_cog_class
-from cogs.persona_cog import PersonaCog
+from cogs.persona_cog import DiscordBot, PersonaCog
 
 LOOK_EVERY = 2.0  # seconds between two looks at the folder
 
 
-class PersonaFiles:
-    """The personas' cogs: loaded, unloaded and reloaded without a restart.
+class PersonaFiles(commands.Cog):
+    """The personas' cogs: loaded with this one, then unloaded and reloaded without a restart.
 
     A file that breaks is told to `on_report`, its last good version stays, and the rest go on.
-    `on_commands_changed` is called when a change after the first `load_all` altered the slash commands.
-    Code is loaded from the library's folder only.
+    `on_commands_changed` is called when a change after the start altered what slash commands there are.
+    Code is loaded from the library's folder only. Add it after the bot's own cogs, so that a persona
+    cannot take a name that one of them needs.
     """
 
     def __init__(
         self,
-        bot: commands.Bot,
+        bot: DiscordBot,
         library: PersonaLibrary,
         clock: Clock,
         *,
@@ -49,36 +50,99 @@ class PersonaFiles:
         self._on_commands_changed = on_commands_changed
         self._cogs: dict[str, PersonaCog] = {}
         self._broken_code: dict[str, PersonaFileError] = {}
+        self._watching: asyncio.Task[None] | None = None
+        self._one_change = asyncio.Lock()  # a command and the watch may come at the same moment
         self._log = structlog.get_logger("personas")
+
+    async def cog_load(self) -> None:
+        """Load the whole folder, report what is broken in it, and begin to watch it.
+
+        Raises `SetupError` where the folder itself cannot be read.
+        """
+        await self._load_all()
+        for error in self.broken():
+            self._report(error)
+        self._watching = asyncio.create_task(self._watch())
+
+    async def cog_unload(self) -> None:
+        """Stop watching and take every persona's commands away."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        for slug in tuple(self._cogs):
+            await self._remove(slug)
 
     def broken(self) -> tuple[PersonaFileError, ...]:
         """Give what is wrong with each file, its words or its code, that cannot be used as it is."""
         return (*self._library.broken(), *(self._broken_code[slug] for slug in sorted(self._broken_code)))
 
-    async def load_all(self) -> None:
-        """Load the whole folder, for the first time or again, and report what is broken.
+    async def reload(self, slug: str | None) -> list[str]:
+        """Read one persona's files as they are now, or everybody's, and say in a few lines how it went.
 
-        Raises `SetupError` where the folder itself cannot be read.
+        This also brings back what was unloaded. Raises `TableError` where there is no such file, and
+        `SetupError` where the folder cannot be read.
         """
-        first = not self._cogs
+        async with self._one_change:
+            return await (self._reload_all() if slug is None else self._reload_one(slug))
+
+    async def unload(self, slug: str) -> None:
+        """Take a persona and its commands out of use until it is asked for again."""
+        async with self._one_change:
+            await self._unload(slug)
+
+    async def check(self) -> None:
+        """Look at the folder once, and load what changed in it."""
+        async with self._one_change:
+            try:
+                changes = self._library.changes(await asyncio.to_thread(self._library.snapshot))
+            except SetupError as error:  # a network drive that is away for a moment must not empty the table
+                self._log.warning("personas not looked at", error=str(error))
+                return
+            for slug in changes.removed:
+                await self._unload(slug)
+                self._library.forget(slug)
+                self._log.info("persona gone", slug=slug)
+            for slug in (*changes.added, *changes.changed):
+                await self._take_in(slug)
+
+    async def _reload_one(self, slug: str) -> list[str]:
+        try:
+            persona = await self._load(slug)
+        except PersonaFileError as error:
+            return [self._told(error)]
+        return [f"{persona.name} has been read again."]
+
+    async def _reload_all(self) -> list[str]:
         before = self._commands()
+        await self._load_all()
+        self._tell_commands(before)
+        there = ", ".join(persona.name for persona in self._library.all())
+        return [f"Read again: {there or 'nobody'}.", *map(self._told, self.broken())]
+
+    async def _unload(self, slug: str) -> None:
+        before = self._commands()
+        self._library.unload(slug)
+        await self._remove(slug)
+        self._tell_commands(before)
+
+    async def _watch(self) -> None:
+        while True:
+            await self._clock.sleep(LOOK_EVERY)
+            try:
+                await self.check()
+            except Exception:  # noqa: BLE001  # whatever goes wrong in one look, the next may fare better
+                self._log.exception("personas not looked at")
+
+    async def _load_all(self) -> None:
         self._library.load_all()
         personas = self._library.all()
         for slug in self._cogs.keys() - {persona.slug for persona in personas}:
             await self._remove(slug)
         for persona in personas:
             await self._seat(persona)
-        for error in self.broken():
-            self._report(error)
-        if not first:
-            self._tell_commands(before)
 
-    async def reload(self, slug: str) -> Persona:
-        """Load one persona from its files as they are now: new, changed or unloaded before.
-
-        Raises `TableError` where there is no such file and `PersonaFileError` where it is broken; then the
-        last good version goes on.
-        """
+    async def _load(self, slug: str) -> Persona:
+        """Load one persona, or raise PersonaFileError; then its last good version goes on."""
         before = self._commands()
         persona = self._library.reload(slug)
         await self._seat(persona)
@@ -87,36 +151,9 @@ class PersonaFiles:
             raise self._broken_code[slug]
         return persona
 
-    async def unload(self, slug: str) -> None:
-        """Take a persona and its commands out of use until it is asked for again."""
-        before = self._commands()
-        self._library.unload(slug)
-        await self._remove(slug)
-        self._tell_commands(before)
-
-    async def check(self) -> None:
-        """Look at the folder once, and load what changed in it."""
-        try:
-            changes = self._library.changes(await asyncio.to_thread(self._library.snapshot))
-        except SetupError as error:  # a network drive that is away for a moment must not empty the table
-            self._log.warning("personas not looked at", error=str(error))
-            return
-        for slug in changes.removed:
-            await self.unload(slug)
-            self._library.forget(slug)
-            self._log.info("persona gone", slug=slug)
-        for slug in (*changes.added, *changes.changed):
-            await self._take_in(slug)
-
-    async def watch(self) -> None:
-        """Keep up with the folder until cancelled, with a look every two seconds."""
-        while True:
-            await self._clock.sleep(LOOK_EVERY)
-            await self.check()
-
     async def _take_in(self, slug: str) -> None:
         try:
-            persona = await self.reload(slug)
+            persona = await self._load(slug)
         except PersonaFileError as error:
             self._report(error)
         except TableError:  # it went between the look and the reading; the next look sees that
@@ -203,15 +240,18 @@ class PersonaFiles:
 
     def _report(self, error: PersonaFileError) -> None:
         self._log.warning("persona file broken", file=error.file, line=error.line, error=str(error))
-        self._on_report(f"{error} {self._what_goes_on(error)}".rstrip())
+        self._on_report(self._told(error))
 
-    def _what_goes_on(self, error: PersonaFileError) -> str:
+    def _told(self, error: PersonaFileError) -> str:
+        """Say what is wrong with a file, and what of the character goes on all the same."""
         file = Path(error.file)
-        if self._library.get(file.stem) is None:
-            return ""
-        if file.suffix == ".py":
-            return "The character plays on; its commands are as they were before."
-        return "The character plays on as it was before."
+        cog = self._cogs.get(file.stem)
+        if cog is None:
+            return str(error)
+        if file.suffix != ".py":
+            return f"{error} The character plays on as before."
+        commands_now = "without its commands" if type(cog) is PersonaCog else "with its commands as before"
+        return f"{error} The character plays on {commands_now}."
 
 
 def _line_of(command: app_commands.Command[Any, ..., Any] | app_commands.Group) -> int | None:

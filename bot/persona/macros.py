@@ -22,7 +22,7 @@ LIMIT = 32_768  # characters of text that go in, and that come out
 DEPTH = 8  # macros inside macros; deeper ones stay as they are written
 
 _TRIM = re.compile(r"\{\{[ \t]*+trim[ \t]*+\}\}", re.IGNORECASE)
-_MARK = re.compile(r"\{\{|\}\}|<user>|<bot>|<char>", re.IGNORECASE)
+_MARK = re.compile(r"\{\{(?!\{)|\}\}|<user>|<bot>|<char>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

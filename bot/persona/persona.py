@@ -98,7 +98,7 @@ def card(persona: Persona, *, example_characters: int = EXAMPLE_CHARACTERS) -> s
     It is the same text for the same persona, always: the head of a prompt must not change from turn to
     turn. Example lines are added whole while they fit into `example_characters`.
     """
-    stable = Macros(char=persona.name, user="Player", rng=Random(persona.slug))  # noqa: S311 - a choice of words, not a secret
+    stable = Macros(char=persona.name, user="Player", rng=Random(persona.slug))  # noqa: S311  # a choice of words, not a secret
     parts = [f"## {persona.name}", persona.description, persona.scenario]
     if persona.voice:
         parts.append(f"How {persona.name} talks: {persona.voice}")
