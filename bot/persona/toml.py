@@ -121,7 +121,9 @@ def _decode_problem(error: ValueError, text: str) -> tuple[str, int | None]:
     if place is None:
         return "a number has thousands of digits", None
     line = int(place[1]) if place[1] else text.rstrip("\n").count("\n") + 1
-    problem = sentence[: place.start()]
+    problem = sentence[: place.start()].replace(
+        "Illegal character '\\n'", "a quote is not closed on this line"
+    )
     return problem[:1].lower() + problem[1:], line
 
 

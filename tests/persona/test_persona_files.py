@@ -144,6 +144,12 @@ def test_an_open_string_is_reported_at_the_end_of_the_file(folder: Path) -> None
     assert error.line == 2
 
 
+def test_a_quote_left_open_is_named_as_such(folder: Path) -> None:
+    error = refused(folder, 'name = "Marta"\nvoice = "Short.\n')
+    assert "a quote is not closed on this line" in str(error)
+    assert error.line == 2
+
+
 def test_a_ten_megabyte_file_is_refused_by_its_size(folder: Path) -> None:
     error = refused(folder, b"x" * 10_000_000)
     assert "10,000,000 bytes" in str(error)
