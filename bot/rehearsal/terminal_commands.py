@@ -126,6 +126,15 @@ class Catalogue:
         return "Type / and Tab to see what there is." if self.commands else "The bot has not registered any."
 
 
+def chosen_value(choices: Iterable[Choice], typed: str) -> str | int | float | None:
+    """Find what a typed choice stands for, by its name or its value and without case, or None."""
+    wanted = typed.strip().casefold()
+    for choice in choices:
+        if wanted in {choice.name.strip().casefold(), str(choice.value).casefold()}:
+            return choice.value
+    return None
+
+
 def _option(payload: Mapping[str, Any]) -> Option:
     return Option(
         name=str(payload["name"]),
