@@ -11,7 +11,7 @@ from bot.chat import ChatMessage, ChatRequest, Delta, TokenCount
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """One model that a server offers. `context_length` is in tokens for one request; None where it does not say."""
+    """One model that a server offers. `context_length`: tokens for one request; None where unknown."""
 
     name: str
     context_length: int | None = None
@@ -31,7 +31,7 @@ class Capabilities:
 
 
 class Backend(Protocol):
-    """A model server. Every method may raise BackendError; what a server cannot tell is None, never a guess."""
+    """A model server. Its methods may raise BackendError; what it cannot tell is None, never a guess."""
 
     @property
     def name(self) -> str:
@@ -44,12 +44,13 @@ class Backend(Protocol):
         ...
 
     def fingerprint(self, model: str | None = None) -> str:
-        """Name the tokenizer and chat template in use: counts made under another fingerprint are not valid."""
+        """Name the tokenizer and chat template in use: counts made under another fingerprint are void."""
         ...
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """Answer, piece by piece. The last Delta has the finish reason and, where the server says, the usage.
 
+        A model that the server does not list is answered by its default one.
         Closing the generator (`aclose`, or cancelling the task that reads it) ends the work on the server.
         An answer without any text is no error here: it is a last Delta after no other.
         Raises PromptTooLongError, BackendBusyError, BackendUnavailableError, BackendError.

@@ -1,0 +1,295 @@
+"""The CPU model: a llama.cpp server in a child process, started when it is needed and kept alive."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot.clock import Clock
+from bot.errors import BackendUnavailableError, SetupError
+from bot.model.cpu_child import Job
+from bot.model.gguf_header import Scalar, read_gguf_header, trained_context
+from bot.model.machine import total_memory, usable_cores
+
+Progress = Callable[[str], None]
+"""Told what takes longer than a second, in a sentence, once a second."""
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_MIB = 1024 * 1024
+_LONGEST_CONTEXT = 8192
+"""Tokens for one slot where the operator sets none: what a CPU evaluates in bearable time."""
+_MOST_SLOTS = 4
+_LONGEST_START_S = 900.0
+_LOG_TAIL = 8192
+"""Bytes of the child's log that are kept, to say why it died."""
+_STEADY_S = 60.0
+"""A child that lived this long was well; the next death is counted as the first."""
+_FREE_RESTARTS = 2
+"""Deaths in a row after which it is restarted at once; from then on it is waited for longer each time."""
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 5.0, 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the child answers. The key is made anew for every child."""
+
+    url: str
+    api_key: str = field(repr=False)
+
+
+class CpuServer:
+    """The child and its life.
+
+    `context` is in tokens for one slot, None for what the model was trained for (8192 at most); `parallel` is
+    the number of slots wished for, 1 to 4; `binary` a llama-server to run in place of the built-in one.
+    """
+
+    def __init__(
+        self, model: Path, *, clock: Clock, context: int | None = None, parallel: int = 4, binary: str = ""
+    ) -> None:
+        self.model = model
+        self._clock = clock
+        self._context = context
+        self._parallel = parallel
+        self._binary = binary
+        self._child: _Child | None = None
+        self._starting: asyncio.Task[_Child] | None = None
+        self._failures = 0
+        self._blocked_until = 0.0
+        self._error: BackendUnavailableError | None = None
+        self._stamp: tuple[int, int] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it runs."""
+        return self._child.process.pid if self._child and self._child.is_alive else None
+
+    async def ensure(self, on_progress: Progress | None = None) -> Endpoint:
+        """Give the address of the running child, starting one if there is none.
+
+        Raises BackendUnavailableError naming file and reason where it cannot be loaded or keeps dying.
+        """
+        if self._child is not None:
+            if self._child.is_alive:
+                return self._child.endpoint
+            self._mourn(self._child)
+        if self._starting is None:
+            self._refuse_while_hopeless()
+            self._starting = asyncio.create_task(self._start())
+            self._starting.add_done_callback(_retrieve)
+        starting = self._starting
+        await _wait(starting, on_progress, f"Loading the CPU model {self.model.name}")
+        if self._starting is starting:
+            self._starting = None
+        if starting.cancelled():
+            raise BackendUnavailableError("The CPU model is being stopped.")
+        self._child = starting.result()
+        return self._child.endpoint
+
+    async def bury(self) -> None:
+        """End a child that no longer answers, if it has not died already, and count it as a death."""
+        if self._child is not None:
+            await self._child.end()
+            self._mourn(self._child)
+
+    async def stop(self) -> None:
+        """End the child, also one that is just starting."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
+            if not self._starting.cancelled() and self._starting.exception() is None:
+                self._child = self._starting.result()
+            self._starting = None
+        if self._child is not None:
+            await self._child.end()
+            self._child = None
+
+    async def _start(self) -> _Child:
+        self._stamp = await asyncio.to_thread(_stamp, self.model)
+        try:
+            job = await asyncio.to_thread(self._plan)
+            return await _Child.start(job, self._clock)
+        except SetupError as error:
+            raise self._failed(BackendUnavailableError(error.args[0], hint=error.hint)) from None
+        except _ChildDiedError as error:
+            raise self._failed(
+                BackendUnavailableError(f"The CPU model {self.model} could not be loaded: {error}.")
+            ) from None
+
+    def _plan(self) -> Job:
+        metadata = read_gguf_header(self.model)
+        context = self._context or min(trained_context(metadata) or 4096, _LONGEST_CONTEXT)
+        memory = total_memory() or 8 * 1024 * _MIB
+        return Job(
+            model=str(self.model),
+            name=self.model.stem,
+            api_key=secrets.token_urlsafe(32),
+            context=context,
+            parallel=_slots(metadata, context, self._parallel, memory),
+            threads=max(1, usable_cores() - 1),  # all of them are slower as soon as anything else wants one
+            cache_mib=max(64, min(8192, memory // _MIB // 8)),
+            binary=self._binary,
+        )
+
+    def _mourn(self, child: _Child) -> None:
+        """Take note that a child that served has died."""
+        self._child = None
+        if self._clock.monotonic() - child.born > _STEADY_S:
+            self._failures = 0
+        self._failures += 1
+        if self._failures > _FREE_RESTARTS:
+            self._block(self._failures - _FREE_RESTARTS)
+            self._error = BackendUnavailableError(
+                f"The CPU model {self.model} stopped {self._failures} times in a row: {child.last_words()}."
+            )
+
+    def _failed(self, error: BackendUnavailableError) -> BackendUnavailableError:
+        self._failures += 1
+        self._block(self._failures)
+        self._error = error
+        return error
+
+    def _block(self, times: int) -> None:
+        wait = min(_FIRST_WAIT_S * 2 ** (times - 1), _LONGEST_WAIT_S)
+        self._blocked_until = self._clock.monotonic() + wait
+
+    def _refuse_while_hopeless(self) -> None:
+        """Repeat the last error without trying again, until its time is over or the file is another."""
+        if self._error is None:
+            return
+        if _stamp(self.model) != self._stamp:
+            self._failures = 0
+        elif self._clock.monotonic() < self._blocked_until:
+            raise self._error
+        self._error = None
+
+
+class _ChildDiedError(Exception):
+    """The child ended, or said that it cannot serve, before it did."""
+
+
+class _Child:
+    """One life of the child process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, api_key: str, clock: Clock) -> None:
+        self.process = process
+        self.born = clock.monotonic()
+        self.endpoint = Endpoint("", api_key)
+        self._log = b""
+        self._reader = asyncio.create_task(self._read_log())
+
+    @classmethod
+    async def start(cls, job: Job, clock: Clock) -> _Child:
+        """Start a child and wait until it serves. Raises _ChildDiedError."""
+        pipe = asyncio.subprocess.PIPE
+        path = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot.model.cpu_child",
+            stdin=pipe, stdout=pipe, stderr=pipe, env=os.environ | {"PYTHONPATH": path},
+        )  # fmt: skip
+        child = cls(process, job.api_key, clock)
+        try:
+            async with asyncio.timeout(_LONGEST_START_S):
+                child.endpoint = Endpoint(await child._greet(job), job.api_key)
+        except BaseException:
+            await child.end()
+            raise
+        return child
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.returncode is None
+
+    async def end(self) -> None:
+        """Let it go: it ends by itself when its standard input closes, else it is made to."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            async with asyncio.timeout(3.0):
+                await self.process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+            await self.process.wait()
+        await self._reader
+
+    def last_words(self) -> str:
+        """Say why it died: what llama.cpp logged as an error, else how the process ended."""
+        log = self._log.decode("utf-8", "replace")
+        errors = re.findall(r"^[\d.]+ E \S+ (?:error loading model: )?(.+)$", log, re.MULTILINE)
+        if errors:
+            return str(errors[0]).strip().rstrip(".")
+        code = self.process.returncode
+        if code is not None and code < 0:
+            return f"the process was ended by signal {-code}" + (" (out of memory?)" if code == -9 else "")
+        return f"the process ended with code {code}"
+
+    async def _greet(self, job: Job) -> str:
+        """Hand over the job and read where it serves."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(ConnectionError):  # it died at once; the empty answer below says so
+            self.process.stdin.write(json.dumps(dataclasses.asdict(job)).encode() + b"\n")
+            await self.process.stdin.drain()
+        line = await self.process.stdout.readline()
+        url = json.loads(line).get("url") if line else None
+        if not isinstance(url, str):
+            await self.process.wait()
+            await self._reader
+            raise _ChildDiedError(self.last_words())
+        return url
+
+    async def _read_log(self) -> None:
+        assert self.process.stderr is not None
+        while data := await self.process.stderr.read(4096):
+            self._log = (self._log + data)[-_LOG_TAIL:]
+
+
+async def _wait(task: asyncio.Task[_Child], on_progress: Progress | None, what: str) -> None:
+    """Wait for a task that others may be waiting for too: giving up does not end it."""
+    seconds = 0
+    while not (await asyncio.wait({task}, timeout=1.0))[0]:
+        seconds += 1
+        if on_progress is not None:
+            on_progress(f"{what} ... {seconds} s")
+
+
+def _retrieve(task: asyncio.Task[_Child]) -> None:
+    """Look at the error even if everybody who waited has left; otherwise asyncio complains about it."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Tell one state of a file from the next."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _slots(metadata: dict[str, Scalar], context: int, wished: int, memory: int) -> int:
+    """Take as many slots as their key-value cache fits into a quarter of the memory, 1 to 4.
+
+    Bytes for a token: 2 (key, value) x layers x KV heads x head size x 2 (16 bit).
+    """
+
+    def number(key: str) -> int:
+        value = metadata.get(f"{metadata.get('general.architecture')}.{key}", 0)
+        return value if isinstance(value, int) else 0
+
+    heads = number("attention.head_count") or 1
+    head_size = number("attention.key_length") or number("embedding_length") // heads
+    kv_heads = number("attention.head_count_kv") or heads
+    slot = max(1, 2 * number("block_count") * kv_heads * head_size * 2 * context)
+    return max(1, min(wished, _MOST_SLOTS, memory // 4 // slot))

@@ -1,0 +1,144 @@
+"""The child process in which the CPU model runs: `python -m bot.model.cpu_child`.
+
+It is a process of its own because loading a model holds Python's lock for as long as it takes, and a
+malformed file can end the process. The first line of standard input is a JSON object, the fields of `Job`;
+the key is there, not in the arguments, where every user of the machine could read it. One line comes back
+on standard output, `{"url": ...}` or `{"error": ...}`; what llama.cpp logs goes to standard error. The child
+ends when its standard input closes, which the system does when the parent is gone, whatever ended it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import TextIO
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to serve. `context` is in tokens for one slot; `cache_mib` bounds the cache of prompts, in MiB."""
+
+    model: str
+    name: str
+    api_key: str
+    context: int
+    parallel: int
+    threads: int
+    cache_mib: int
+    binary: str = ""
+
+    @property
+    def cache_reuse(self) -> int:
+        """The smallest run of tokens that is shifted into place rather than evaluated again."""
+        return 256
+
+
+def main() -> None:
+    """Serve until standard input closes."""
+    answer = _private_stdout()
+    job = Job(**json.loads(sys.stdin.readline()))
+    serve = _serve_binary if job.binary else _serve_here
+    try:
+        serve(job, answer)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the parent has to be told before this process ends
+        _say(answer, {"error": f"{type(error).__name__}: {error}"})
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _serve_here(job: Job, answer: TextIO) -> None:
+    """Run the server that xllamacpp carries, on a port that the system picks."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    xllamacpp = importlib.import_module("xllamacpp")  # untyped, and 34 MB that a binary does without
+
+    params = xllamacpp.CommonParams()
+    params.model.path = job.model
+    params.model_alias = {job.name}
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [job.api_key]
+    params.n_ctx = job.context * job.parallel
+    params.n_parallel = job.parallel
+    params.cpuparams.n_threads = job.threads
+    params.cpuparams_batch.n_threads = job.threads
+    params.cache_ram_mib = job.cache_mib
+    params.n_cache_reuse = job.cache_reuse
+    params.use_jinja = True
+    params.endpoint_slots = True
+    params.ui = False
+    params.fit_params = False
+    server = xllamacpp.Server(params)
+    _say(answer, {"url": server.listening_address})
+    threading.Event().wait()
+
+
+def _serve_binary(job: Job, answer: TextIO) -> None:
+    """Run a llama-server binary with the same settings, in its environment: what a build lacks it ignores."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {
+        "LLAMA_ARG_MODEL": job.model,
+        "LLAMA_ARG_ALIAS": job.name,
+        "LLAMA_ARG_HOST": "127.0.0.1",
+        "LLAMA_ARG_PORT": port,
+        "LLAMA_API_KEY": job.api_key,
+        "LLAMA_ARG_CTX_SIZE": job.context * job.parallel,
+        "LLAMA_ARG_N_PARALLEL": job.parallel,
+        "LLAMA_ARG_THREADS": job.threads,
+        "LLAMA_ARG_CACHE_RAM": job.cache_mib,
+        "LLAMA_ARG_CACHE_REUSE": job.cache_reuse,
+        "LLAMA_ARG_JINJA": 1,
+        "LLAMA_ARG_UI": 0,
+        "LLAMA_ARG_FIT": "off",
+    }
+    env = os.environ | {name: str(value) for name, value in settings.items()}
+    process = subprocess.Popen([job.binary], env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr)  # noqa: S603  # the operator's own setting names it
+    threading.Thread(target=_end_with_parent, args=(process,), daemon=True).start()
+    url = f"http://127.0.0.1:{port}"
+    while process.poll() is None and not _is_ready(url):
+        time.sleep(0.05)
+    if process.poll() is None:
+        _say(answer, {"url": url})
+    sys.exit(process.wait())
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as response:  # noqa: S310  # loopback, made above
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _end_with_parent(process: subprocess.Popen[bytes] | None = None) -> None:
+    sys.stdin.buffer.read()
+    if process is not None:
+        process.kill()
+        process.wait()
+    os._exit(0)
+
+
+def _private_stdout() -> TextIO:
+    """Keep standard output for the answer alone: what C++ prints there goes to standard error instead."""
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answer
+
+
+def _say(answer: TextIO, message: dict[str, str]) -> None:
+    answer.write(json.dumps(message) + "\n")
+    answer.flush()
+
+
+if __name__ == "__main__":
+    main()

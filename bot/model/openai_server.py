@@ -1,0 +1,254 @@
+"""Any OpenAI-compatible model server as a Backend."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from bot.chat import ChatMessage, ChatRequest, Delta, TokenCount
+from bot.errors import BackendError
+from bot.model.address import ServerAddress, parse_address
+from bot.model.backend import Capabilities, ModelInfo
+from bot.model.dialect import Dialect, PlainOpenAI, is_model_list, probe, signature
+from bot.model.failures import broke_off, names_unsupported, not_a_model_server, refused
+from bot.model.routes import RefusedError, Routes, Timeouts
+
+if TYPE_CHECKING:
+    from bot.model.wire import ChatClient
+
+_NO_LIST = frozenset({400, 404, 405, 501})
+"""HTTP codes for `/v1/models` of a server that has no such route but may well answer chats."""
+_REQUIRED = frozenset({"model", "messages", "stream"})
+
+
+class OpenAIServer:
+    """A Backend that speaks OpenAI's API, and what else the server turns out to know (see `dialect`).
+
+    `label` replaces the name made from dialect and address. `context_override` bounds the context length, in
+    tokens. `expect_list`: whatever has no proper model list is taken for some other program on the port.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        label: str | None = None,
+        timeouts: Timeouts | None = None,
+        context_override: int | None = None,
+        expect_list: bool = False,
+    ) -> None:
+        self._address: ServerAddress = parse_address(url, api_key)
+        self._label = label
+        self._timeouts = timeouts or Timeouts()
+        self._context_override = context_override
+        self._expect_list = expect_list
+        self._routes = Routes(self._address, lambda: self.name, self._timeouts)
+        self._client: ChatClient | None = None
+        self._dialect: Dialect | None = None
+        self._signature = ""
+        self._unsupported: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        """Name it without its key."""
+        return f"<OpenAIServer {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """What players read."""
+        known = self._dialect is not None and not isinstance(self._dialect, PlainOpenAI)
+        return self._label or f"{self.dialect if known else 'the model server'} at {self._address.host}"
+
+    @property
+    def url(self) -> str:
+        """The base URL without credentials."""
+        return self._address.api
+
+    @property
+    def dialect(self) -> str | None:
+        """The kind of server; None before it was first reached."""
+        return self._dialect.name if self._dialect else None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server was last seen to be able to do."""
+        return self._dialect.served.capabilities if self._dialect else Capabilities()
+
+    def fingerprint(self, model: str | None = None) -> str:
+        """Name the tokenizer and template by what they do to a sample: the name outlives a restart."""
+        if self._dialect is None:
+            return "unknown"
+        served = self._dialect.served
+        name = self._resolve(model)
+        default = served.models[0].name if served.models else ""
+        return served.fingerprint if name in {"", default} else f"{served.fingerprint}:{name}"
+
+    def lists(self, model: str) -> bool:
+        """Whether `model` is among those the server offered when it was last asked."""
+        return self._dialect is not None and any(m.name == model for m in self._dialect.served.models)
+
+    def is_at(self, url: str) -> bool:
+        """Whether this is the server at that base URL."""
+        return parse_address(url).api == self._address.api
+
+    async def warm(self) -> None:
+        """Import the openai package in a thread and prepare its client, ahead of the first turn."""
+        await (self._client or await self._chat_client()).greet()
+
+    async def health(self) -> None:
+        """Ask for the model list, and what else the server is where that is not known or the list changed."""
+        try:
+            listing = await self._routes.get(f"{self._address.api}/models", timeout_s=self._timeouts.health)
+        except RefusedError as error:
+            if self._expect_list or error.status not in _NO_LIST:
+                raise refused(self.name, error.status, error.body) from None
+            listing = None
+        if self._expect_list and not is_model_list(listing):
+            raise not_a_model_server(self.name, "no list of models")
+        if self._dialect is None or signature(listing) != self._signature:
+            self._dialect = await probe(self._routes, self._address, listing)
+            self._signature = signature(listing)
+
+    def forget(self) -> None:
+        """Have the server asked again what it is: it went away, and another may come back in its place."""
+        self._dialect = None
+        self._unsupported = frozenset()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """Answer, piece by piece; see `Backend.stream`."""
+        dialect = await self._dialect_for_chat()
+        client = self._client or await self._chat_client()
+        finish_reason, usage = None, None
+        async with aclosing(self._chunks(client, self._body(dialect, request))) as chunks:
+            async for chunk in chunks:
+                choice = _first_choice(chunk)
+                finish_reason = choice.get("finish_reason") or finish_reason
+                usage = dialect.usage(chunk) or usage
+                if text := _text_of(choice):
+                    yield Delta(text)
+        if finish_reason is None:
+            raise broke_off(self.name)
+        yield Delta(finish_reason=str(finish_reason), usage=usage)
+
+    async def count(self, messages: Sequence[ChatMessage], model: str | None = None) -> TokenCount | None:
+        """Count what the server will bill as prompt tokens, template included."""
+        dialect = await self._known()
+        if not dialect.served.capabilities.counts:
+            return None
+        tokens = await dialect.count(messages, self._resolve(model))
+        return None if tokens is None else TokenCount(tokens, exact=True)
+
+    async def tokenize(self, text: str) -> int | None:
+        """Count the tokens of plain text, exactly."""
+        dialect = await self._known()
+        return await dialect.tokenize(text) if dialect.served.capabilities.tokenizes else None
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """List the models that can be asked for by name."""
+        return (await self._known()).served.models
+
+    async def context_length(self, model: str | None = None) -> int | None:
+        """Give the tokens that prompt and answer together may have: the server's, or the override if less."""
+        models = await self.models()
+        name = self._resolve(model)
+        said = next((m.context_length for m in models if m.name == name), None)
+        return min((length for length in (said, self._context_override) if length), default=None)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._routes.aclose()
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _known(self) -> Dialect:
+        if self._dialect is None:
+            await self.health()
+        assert self._dialect is not None
+        return self._dialect
+
+    async def _dialect_for_chat(self) -> Dialect:
+        """Give the dialect; where the server cannot be asked now, the chat request itself says why."""
+        try:
+            return self._dialect or await self._known()
+        except BackendError:
+            return PlainOpenAI()
+
+    async def _chat_client(self) -> ChatClient:
+        client = await asyncio.to_thread(self._make_chat_client)
+        if self._client is None:
+            self._client = client
+        return self._client
+
+    def _make_chat_client(self) -> ChatClient:
+        """Import what takes long and build the client, outside the event loop."""
+        from bot.model.wire import ChatClient  # noqa: PLC0415  # imported when first needed: 500 ms, 15 MiB
+
+        return ChatClient(self._address, lambda: self.name, self._timeouts)
+
+    def _body(self, dialect: Dialect, request: ChatRequest) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self._resolve(request.model) or "default",
+            "messages": [asdict(message) for message in request.messages],
+            "max_tokens": request.max_tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **dialect.sampling(request.sampling),
+        }
+        if request.stop:
+            body["stop"] = list(request.stop)
+        return body
+
+    async def _chunks(self, client: ChatClient, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Send the request, without what the server is known not to support; learn that where it says so."""
+        while True:
+            try:
+                async with aclosing(client.chunks(self._supported(body))) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            except RefusedError as error:
+                self._learn(error, body)
+            else:
+                return
+
+    def _learn(self, error: RefusedError, body: dict[str, Any]) -> None:
+        """Remember what the server does not support, or raise what it said if that is not the matter."""
+        unsupported = names_unsupported(
+            error.status, error.body, frozenset(body) - _REQUIRED - self._unsupported
+        )
+        if not unsupported:
+            offered = tuple(m.name for m in self._dialect.served.models) if self._dialect else ()
+            raise refused(
+                self.name, error.status, error.body, model=str(body["model"]), offered=offered
+            ) from None
+        self._unsupported |= unsupported
+
+    def _supported(self, body: dict[str, Any]) -> dict[str, Any]:
+        kept = {name: value for name, value in body.items() if name not in self._unsupported}
+        if "max_tokens" in self._unsupported:
+            kept["max_completion_tokens"] = body["max_tokens"]  # OpenAI's newer name for the same bound
+        return kept
+
+    def _resolve(self, model: str | None) -> str:
+        """Give the name to ask for: the server's first where none was asked for or where it has none such."""
+        names = [m.name for m in self._dialect.served.models] if self._dialect else []
+        if model and (model in names or not names):
+            return model
+        return names[0] if names else ""
+
+
+def _first_choice(chunk: dict[str, Any]) -> dict[str, Any]:
+    match chunk:
+        case {"choices": [dict(choice), *_]}:
+            return choice
+    return {}
+
+
+def _text_of(choice: dict[str, Any]) -> str:
+    match choice:
+        case {"delta": {"content": str(text)}}:
+            return text
+    return ""

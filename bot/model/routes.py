@@ -1,0 +1,105 @@
+"""A server's own small routes (lists, properties, token counts): short JSON calls with every bound set.
+
+These go over aiohttp, which the Discord client has loaded already, so that looking for servers at start
+does not wait for the openai package (0.6 s to import).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from bot.model.address import ServerAddress
+from bot.model.failures import no_answer, not_a_model_server
+
+MAX_BODY = 8 * 1024 * 1024
+"""Bytes. A list of a thousand models is 300 kB; a page of a stranger's server may be anything."""
+IDLE_CONNECTION_S = 4.0
+"""Seconds a connection is kept for the next request: llama.cpp and uvicorn hang up after 5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a server is waited for, in seconds.
+
+    `first_token` covers queueing and the evaluation of a long prompt on a slow machine.
+    """
+
+    connect: float = 5.0
+    first_token: float = 300.0
+    between_tokens: float = 60.0
+    health: float = 5.0
+
+
+class RefusedError(Exception):
+    """A route answered with an HTTP error. `status` is its code, `body` the start of its text."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+        self.body = body
+
+
+class Routes:
+    """JSON calls to one server. `name` gives what to call it in an error."""
+
+    def __init__(self, address: ServerAddress, name: Callable[[], str], timeouts: Timeouts) -> None:
+        self._address = address
+        self._name = name
+        self._connect_s = timeouts.connect
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(self, url: str, *, timeout_s: float) -> Any:
+        """Fetch JSON. Raises RefusedError for an HTTP error, BackendUnavailableError for all else."""
+        return await self._call("GET", url, None, timeout_s)
+
+    async def post(self, url: str, body: dict[str, Any], *, timeout_s: float) -> Any:
+        """Send JSON and read JSON. Raises as `get` does."""
+        return await self._call("POST", url, body, timeout_s)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _call(self, method: str, url: str, body: dict[str, Any] | None, timeout_s: float) -> Any:
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(self._connect_s, timeout_s))
+        try:
+            async with self._open().request(
+                method, url, json=body, timeout=timeout, allow_redirects=False
+            ) as response:
+                text = bytearray()
+                async for part in response.content.iter_any():
+                    text += part
+                    if len(text) > MAX_BODY:
+                        break
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise no_answer(self._name(), error) from None
+        return self._json(status, text)
+
+    def _json(self, status: int, text: bytearray) -> Any:
+        if status >= 300:
+            raise RefusedError(status, text[:65_536].decode("utf-8", "replace"))
+        if len(text) > MAX_BODY:
+            raise not_a_model_server(self._name(), f"more than {MAX_BODY // 1_048_576} MiB")
+        try:
+            return json.loads(text.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            found = "a web page" if text.lstrip().startswith(b"<") else "something that is not JSON"
+            raise not_a_model_server(self._name(), found) from None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            headers = {"Authorization": self._address.authorization} if self._address.authorization else None
+            self._session = aiohttp.ClientSession(
+                headers=headers,
+                trust_env=not self._address.is_nearby,
+                connector=aiohttp.TCPConnector(keepalive_timeout=IDLE_CONNECTION_S),
+            )
+        return self._session

@@ -1,0 +1,270 @@
+"""A model server that says and does what a test tells it to.
+
+What it copies, and from where: the shape of `/v1/models` and of streamed `/v1/chat/completions` is OpenAI's
+API reference (chunks, `stream_options.include_usage`, `data: [DONE]`), compared by eye with what llama.cpp
+b11549 sends. With `dialect="vllm"` it adds `max_model_len` and `/tokenize` as vLLM's documentation describes
+them, and counts words where vLLM would count tokens. It stands in for servers that misbehave, and for a model
+in benchmarks; how the real llama.cpp behaves is tested against the real one.
+
+As its own process: `python -m tests.fakes.model_server --port 0 --text "..."` prints its base URL on one line
+and runs until its standard input closes. `GET /requests` lists what was asked and when (Unix seconds).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from aiohttp import web
+
+TEXT = "The door swings open. Rain drips from the lintel, and somebody inside puts down a cup."
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An ordinary streamed answer, a few characters to a chunk.
+
+    `gate` holds it back before the first chunk, `gate_after` after that many chunks; `pause_s` waits between
+    chunks. Without `usage` no usage chunk is sent; `finish_reason` None ends the stream as if cut off.
+    """
+
+    text: str = TEXT
+    chunk: int = 8
+    gate: asyncio.Event | None = None
+    gate_after: int = 0
+    pause_s: float = 0.0
+    usage: bool = True
+    finish_reason: str | None = "stop"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An HTTP error, or any other whole body: JSON, HTML, text."""
+
+    status: int
+    body: str
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Bytes of an event stream exactly as they stand; `broken` cuts the connection after them."""
+
+    data: bytes
+    broken: bool = False
+    content_type: str = "text/event-stream"
+
+
+@dataclass
+class Recorded:
+    """One request as it came in. `gone` is set when the client has hung up before the answer's end."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    received: float
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Step = Answer | Refusal | Stream
+
+
+def event(data: Any) -> bytes:
+    """Write one event of a stream."""
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+def chunk(
+    text: str | None = None, finish_reason: str | None = None, model: str = "scripted"
+) -> dict[str, Any]:
+    """Make one chunk of an answer."""
+    delta = {} if text is None else {"content": text}
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 0,
+        "model": model,
+        "choices": [choice],
+    }
+
+
+class ScriptedModelServer:
+    """The server. `script` lists what the next chat requests get, in turn; then `default` again."""
+
+    def __init__(
+        self,
+        *,
+        models: tuple[str, ...] = ("scripted",),
+        default: Step | None = None,
+        dialect: Literal["plain", "vllm"] = "plain",
+        context: int = 4096,
+        api_key: str | None = None,
+    ) -> None:
+        self.models = models
+        self.default: Step = default or Answer()
+        self.script: deque[Step] = deque()
+        self.listing: Refusal | None = None
+        self.requests: list[Recorded] = []
+        self.arrived = asyncio.Condition()
+        self.context = context
+        self._dialect = dialect
+        self._api_key = api_key
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    @property
+    def chats(self) -> list[Recorded]:
+        return [request for request in self.requests if request.path == "/v1/chat/completions"]
+
+    async def start(self, port: int | None = None) -> None:
+        """Listen; on the same port as before where it was stopped, unless `port` says another."""
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_get("/requests", self._list_requests)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port if port is None else port)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Stop listening and cut every connection."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def wait_for_chats(self, number: int) -> Recorded:
+        """Wait until that many chat requests have come in all, and give the last."""
+        async with self.arrived:
+            await self.arrived.wait_for(lambda: len(self.chats) >= number)
+        return self.chats[number - 1]
+
+    async def _list_requests(self, request: web.Request) -> web.Response:
+        return web.json_response(
+            [{"path": r.path, "received": r.received, "body": r.body} for r in self.requests]
+        )
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        received = time.time()
+        body = await request.json() if request.can_read_body else {}
+        recorded = Recorded(request.path, dict(request.headers), body, received)
+        async with self.arrived:
+            self.requests.append(recorded)
+            self.arrived.notify_all()
+        if self._api_key and request.headers.get("Authorization") != f"Bearer {self._api_key}":
+            return self._refuse(Refusal(401, '{"error": {"message": "Invalid API key"}}'))
+        try:
+            return await self._answer(request, recorded)
+        except (asyncio.CancelledError, ConnectionError):
+            recorded.gone.set()
+            raise
+
+    async def _answer(self, request: web.Request, recorded: Recorded) -> web.StreamResponse:
+        match request.path:
+            case "/v1/models":
+                return self._refuse(self.listing) if self.listing else web.json_response(self._models())
+            case "/tokenize" if self._dialect == "vllm":
+                return web.json_response(self._tokens(recorded.body))
+            case "/v1/chat/completions":
+                step = self.script.popleft() if self.script else self.default
+                if isinstance(step, Refusal):
+                    return self._refuse(step)
+                return await self._stream(request, recorded.body, step)
+        return self._refuse(Refusal(404, "<html><body>Not Found</body></html>", "text/html"))
+
+    def _models(self) -> dict[str, Any]:
+        extra = {"max_model_len": self.context} if self._dialect == "vllm" else {}
+        owner = "vllm" if self._dialect == "vllm" else "nobody"
+        return {
+            "object": "list",
+            "data": [{"id": m, "object": "model", "owned_by": owner, **extra} for m in self.models],
+        }
+
+    def _tokens(self, body: dict[str, Any]) -> dict[str, Any]:
+        text = body.get("prompt") or " ".join(f"<{m['role']}> {m['content']} <end>" for m in body["messages"])
+        tokens = [len(word) for word in text.split()]
+        return {"count": len(tokens), "max_model_len": self.context, "tokens": tokens}
+
+    def _refuse(self, refusal: Refusal) -> web.Response:
+        return web.Response(status=refusal.status, text=refusal.body, content_type=refusal.content_type)
+
+    async def _stream(
+        self, request: web.Request, body: dict[str, Any], step: Answer | Stream
+    ) -> web.StreamResponse:
+        content_type = step.content_type if isinstance(step, Stream) else "text/event-stream"
+        response = web.StreamResponse(headers={"Content-Type": content_type})
+        if isinstance(step, Answer) and step.gate and not step.gate_after:
+            await step.gate.wait()
+        await response.prepare(request)
+        if isinstance(step, Stream):
+            await response.write(step.data)
+            if step.broken and request.transport:
+                request.transport.abort()
+            return response
+        await self._write(response, body, step)
+        return response
+
+    async def _write(self, response: web.StreamResponse, body: dict[str, Any], step: Answer) -> None:
+        model = str(body.get("model"))
+        pieces = [step.text[i : i + step.chunk] for i in range(0, len(step.text), step.chunk)]
+        for number, piece in enumerate(pieces):
+            if step.gate and step.gate_after and number == step.gate_after:
+                await step.gate.wait()
+            if step.pause_s:
+                await asyncio.sleep(step.pause_s)
+            await response.write(event(chunk(piece, model=model)))
+        if step.finish_reason is None:
+            return
+        await response.write(event(chunk(finish_reason=step.finish_reason, model=model)))
+        if step.usage and body.get("stream_options", {}).get("include_usage"):
+            prompt = sum(len(message["content"].split()) for message in body["messages"])
+            usage = {
+                "prompt_tokens": prompt,
+                "completion_tokens": len(pieces),
+                "total_tokens": prompt + len(pieces),
+            }
+            await response.write(event({**chunk(model=model), "choices": [], "usage": usage}))
+        await response.write(b"data: [DONE]\n\n")
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    answer = Answer(arguments.text, chunk=arguments.chunk, pause_s=arguments.pause)
+    async with ScriptedModelServer(default=answer, models=(arguments.model,)) as server:
+        await server.stop()
+        await server.start(arguments.port)
+        sys.stdout.write(server.url + "\n")
+        sys.stdout.flush()
+        await asyncio.to_thread(sys.stdin.buffer.read)
+
+
+def main() -> None:
+    """Run until standard input closes."""
+    parser = argparse.ArgumentParser(description="A scripted OpenAI-compatible model server.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--text", default=TEXT, help="what every answer says")
+    parser.add_argument("--chunk", type=int, default=8, help="characters in each chunk")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds before each chunk")
+    parser.add_argument("--model", default="scripted")
+    asyncio.run(_serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
