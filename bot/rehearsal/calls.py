@@ -11,11 +11,11 @@ from bot.rehearsal.posting import require
 from bot.rehearsal.refusals import Form, Refusal, unauthorized
 
 if TYPE_CHECKING:
+    from bot.rehearsal.guilds import Channel
     from bot.rehearsal.message_forms import Upload
     from bot.rehearsal.messages import Message
     from bot.rehearsal.people import Application
     from bot.rehearsal.permissions import Permission
-    from bot.rehearsal.guilds import Channel
     from bot.rehearsal.state import State
 
 Json = dict[str, Any]

@@ -86,7 +86,10 @@ def read_command(form: Form, body: Json, path: Path = ()) -> Json:
 
 
 def is_command_name(name: str) -> bool:
-    """Say whether a name fits `^[-_'\\p{L}\\p{N}]{1,32}$` in lower case, with Devanagari and Thai signs."""
+    """Say whether a name is 1 to 32 of `-`, `_`, `'`, letters and digits, all in lower case.
+
+    Devanagari and Thai also bring their combining signs.
+    """
     return 1 <= len(name) <= 32 and name == name.lower() and all(map(_is_name_character, name))
 
 

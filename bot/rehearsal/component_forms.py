@@ -45,7 +45,8 @@ class ComponentReader:
             FILE: self._file,
             SEPARATOR: self._separator,
             CONTAINER: self._container,
-        } | dict.fromkeys(SELECTS, self.select)
+        }
+        self._readers |= dict.fromkeys(SELECTS, self.select)
 
     def read(self, body: Json, path: Path) -> list[Json] | None:
         """Check the field at `path` and give the components back with ids and defaults filled in."""

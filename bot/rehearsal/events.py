@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bot.rehearsal.waiting import Waker
@@ -135,8 +136,10 @@ class Journal:
                 event = self._events[number + 1 - first]
                 number = event.number
                 yield event
-            seen = number
-            await self._woken.until(lambda: self.last > seen)
+            await self._woken.until(partial(self._has_more, number))
+
+    def _has_more(self, number: int) -> bool:
+        return self.last > number
 
     def since(self, number: int) -> list[Event]:
         """Give the kept events after that number."""

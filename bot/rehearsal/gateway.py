@@ -108,7 +108,7 @@ class Session:
     buffer: deque[Json] = field(default_factory=lambda: deque(maxlen=MAX_BUFFER))
 
     def dispatch(self, name: str, data: Json) -> None:
-        """Number an event, keep it, and send it where there is a connection."""
+        """Give an event its number, keep it, and send it where there is a connection."""
         self.sequence += 1
         frame = {"op": DISPATCH, "t": name, "s": self.sequence, "d": data}
         self.buffer.append(frame)

@@ -1,4 +1,4 @@
-"""Messages as the room keeps them, their attachments and reactions, and the webhooks some of them come from."""
+"""Messages as the room keeps them, with files and reactions, and the webhooks that some come from."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def fill(modal: Modal, values: Mapping[str, Any]) -> Json:
     """Write what a member filled in; raises TableError where the form would not let them send it."""
     unknown = set(values) - {each.custom_id for each in modal.fields}
     if unknown:
-        raise TableError(f"The form {modal.title!r} has no field {sorted(unknown)[0]!r}.")
+        raise TableError(f"The form {modal.title!r} has no field {min(unknown)!r}.")
     components = [_wrap(each, _filled(each, values.get(each.custom_id))) for each in modal.fields]
     return {"custom_id": modal.custom_id, "components": components}
 

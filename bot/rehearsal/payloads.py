@@ -93,7 +93,7 @@ def _base_channel(channel: Channel) -> Json:
 
 
 def channel_payload(channel: Channel, viewer: User | None = None) -> Json:
-    """Write any channel or thread; `viewer` decides a direct channel's recipients and a thread's membership."""
+    """Write any channel or thread; `viewer` is left out of recipients and told of their own membership."""
     if isinstance(channel, Thread):
         return thread_payload(channel, viewer)
     payload = _base_channel(channel)

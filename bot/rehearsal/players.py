@@ -16,8 +16,8 @@ from bot.rehearsal.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL_S
 from bot.rehearsal.message_forms import Upload, read_message
 from bot.rehearsal.message_payloads import View, message_payload
 from bot.rehearsal.modal_forms import fill
-from bot.rehearsal.posting import Origin, delete, post, require, revise
 from bot.rehearsal.permissions import Permission
+from bot.rehearsal.posting import Origin, delete, post, require, revise
 from bot.rehearsal.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -246,10 +246,10 @@ def _chosen(
     state: State, control: Json, value: Any, channel: Channel, user: User, resolved: invoke.Resolved
 ) -> str:
     if control["type"] == STRING_SELECT:
-        for option in control["options"]:
-            if str(value) in {option["value"], option["label"]}:
-                return str(option["value"])
-        offered = ", ".join(option["label"] for option in control["options"])
+        for offer in control["options"]:
+            if str(value) in {offer["value"], offer["label"]}:
+                return str(offer["value"])
+        offered = ", ".join(offer["label"] for offer in control["options"])
         raise TableError(f"{value!r} is not offered.", hint=f"Choose from {offered}.")
     option: Json = {"name": control["custom_id"], "type": _ENTITY_OPTIONS[control["type"]]}
     if control.get("channel_types"):

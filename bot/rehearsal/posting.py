@@ -5,7 +5,6 @@ from __future__ import annotations
 import mimetypes
 import re
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bot.rehearsal import intents
@@ -27,7 +26,7 @@ from bot.rehearsal.messages import (
 )
 from bot.rehearsal.permissions import ALL, Permission
 from bot.rehearsal.refusals import Form, Refusal, refusal
-from bot.rehearsal.state import MAX_MESSAGES, Signal, State, Viewer
+from bot.rehearsal.state import MAX_MESSAGES, Signal, State, Viewer, fixed
 from bot.rehearsal.threads import join, reopen
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def post(state: State, channel: Channel, origin: Origin, draft: Draft, *, kind: 
         raise refusal(50013)
     if isinstance(channel, Thread):
         reopen(state, channel, origin.author, by_message=True)
-    reply = _find_reply(state, channel, draft, origin)
+    reply = _find_reply(channel, draft, origin)
     message = Message(
         id=state.ids.next(),
         channel=channel,
@@ -277,7 +276,7 @@ def _same_nonce(state: State, author_id: int, nonce: str | int | None) -> Messag
     return None
 
 
-def _find_reply(state: State, channel: Channel, draft: Draft, origin: Origin) -> Reply | None:
+def _find_reply(channel: Channel, draft: Draft, origin: Origin) -> Reply | None:
     reference = draft.reference
     if reference is None:
         return None
@@ -317,8 +316,4 @@ def _announce_gone(state: State, message: Message, ids: Json, name: str) -> None
     wanted = intents.DIRECT_MESSAGES if direct else intents.GUILD_MESSAGES
     only = state.applications.get(message.application_id or 0) if message.ephemeral else None
     guild = None if message.ephemeral else channel.guild
-    state.publish(Signal(name, partial(_given, payload), wanted, guild, channel, only))
-
-
-def _given(payload: Json, _viewer: Viewer) -> Json:
-    return payload
+    state.publish(Signal(name, fixed(payload), wanted, guild, channel, only))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bot.rehearsal import intents
@@ -12,7 +11,7 @@ from bot.rehearsal.payloads import full_member_payload
 from bot.rehearsal.posting import publish_edited
 from bot.rehearsal.refusals import refusal
 from bot.rehearsal.snowflakes import isoformat
-from bot.rehearsal.state import Signal, State, Viewer
+from bot.rehearsal.state import Signal, State, fixed
 
 if TYPE_CHECKING:
     from bot.rehearsal.guilds import Channel
@@ -123,8 +122,4 @@ def _is_emoji(emoji: str) -> bool:
 
 def _send(state: State, channel: Channel, name: str, payload: Json, guild: int, direct: int) -> None:
     wanted = direct if channel.guild is None else guild
-    state.publish(Signal(name, partial(_given, payload), wanted, channel.guild, channel))
-
-
-def _given(payload: Json, _viewer: Viewer) -> Json:
-    return payload
+    state.publish(Signal(name, fixed(payload), wanted, channel.guild, channel))

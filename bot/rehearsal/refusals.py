@@ -1,4 +1,4 @@
-"""Discord's way of saying no: status, numeric code, sentence, and for a bad form the place of each mistake."""
+"""Discord's way of saying no: status, numeric code, sentence, and for a bad form where each mistake is."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
         ... start a bot with DISCORD_API_URL=address.api_url and application.token ...
         await room.ready(application)                         # identified and commands registered
         said = await room.say(ann, channel, "I open the door.")
-        event = await room.wait_for(lambda event: isinstance(event, MessageCreated) and event.message.webhook_id)
+        event = await room.wait_for(lambda e: isinstance(e, MessageCreated) and e.message.webhook_id)
         call = await room.command(ann, channel, "scene start", {"title": "The Drowned Bell"})
         await call.answered()
 
@@ -53,22 +53,21 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from bot.clock import SystemClock
-from bot.errors import TableError
-from bot.rehearsal import players, presence, threads
-from bot.rehearsal.gateway import INVALID_SESSION, RECONNECT, Gateway
+from bot.rehearsal import players
+from bot.rehearsal.gateway import Gateway
+from bot.rehearsal.room_people import People
+from bot.rehearsal.room_trouble import TroubleMaker
 from bot.rehearsal.server import PREFIX, Request, Server
 from bot.rehearsal.state import State
-from bot.rehearsal.trouble import Failure, Trouble
+from bot.rehearsal.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable
 
     from bot.clock import Clock
     from bot.rehearsal.events import Event
-    from bot.rehearsal.guilds import Channel, Guild, Member, Thread
-    from bot.rehearsal.interactions import Interaction
-    from bot.rehearsal.message_forms import Upload
+    from bot.rehearsal.guilds import Channel, Guild, Member
     from bot.rehearsal.messages import Message
     from bot.rehearsal.people import Application, User
     from bot.rehearsal.ratelimits import RateLimits
@@ -104,7 +103,7 @@ class Address:
         return f"ws://{self.host}:{self.port}/gateway"
 
 
-class Room:
+class Room(People, TroubleMaker):
     """One table on loopback. The page of this module says how to use it.
 
     `shards` is what `GET /gateway/bot` asks bots to run; `rng_seed` makes tokens repeatable.
@@ -177,121 +176,6 @@ class Room:
             missing = "it has not registered its commands" if connected else "it has not connected"
             raise TimeoutError(f"{application.name} was not ready after {timeout} s: {missing}.") from None
 
-    # --- people play ---
-
-    async def say(
-        self,
-        who: Member | User,
-        channel: Channel,
-        content: str,
-        *,
-        reply_to: Message | None = None,
-        ping: bool = True,
-        files: Sequence[Upload] = (),
-    ) -> Message:
-        """Write a message; `<@id>` pings, and so does `reply_to` unless `ping` is false."""
-        return players.say(self.state, who, channel, content, reply_to=reply_to, ping=ping, files=files)
-
-    async def edit(self, message: Message, content: str) -> None:
-        """Change a person's message."""
-        players.edit(self.state, message, content)
-
-    async def delete(self, *messages: Message) -> None:
-        """Delete messages; several at once are one bulk deletion."""
-        players.remove(self.state, messages)
-
-    async def type(self, who: Member | User, channel: Channel) -> None:
-        """Start typing."""
-        presence.start_typing(self.state, channel, players.user_of(who))
-
-    async def react(self, who: Member | User, message: Message, emoji: str) -> None:
-        """Put a reaction on a message."""
-        presence.add_reaction(self.state, message, players.user_of(who), emoji)
-
-    async def unreact(self, who: Member | User, message: Message, emoji: str) -> None:
-        """Take a reaction off."""
-        presence.remove_reaction(self.state, message, players.user_of(who), emoji)
-
-    async def open_thread(
-        self, who: Member | User, channel: Channel, name: str, message: Message | None = None
-    ) -> Thread:
-        """Open a public thread, on a message where one is given."""
-        return threads.open_thread(self.state, channel, name, players.user_of(who), starter=message)
-
-    async def archive(self, thread: Thread, *, locked: bool = False) -> None:
-        """Archive a thread, and lock it if asked."""
-        thread.locked = locked
-        threads.set_archived(self.state, thread, archived=True)
-
-    async def command(
-        self,
-        who: Member | User,
-        channel: Channel,
-        name: str,
-        options: Mapping[str, Any] | None = None,
-        *,
-        application: Application | None = None,
-    ) -> Interaction:
-        """Call a slash command by its words; options are checked against what the bot registered."""
-        known = self._applications(channel, application)
-        return players.command(self.state, known, who, channel, name, options or {})
-
-    async def autocomplete(
-        self,
-        who: Member | User,
-        channel: Channel,
-        name: str,
-        options: Mapping[str, Any],
-        *,
-        focused: str,
-        application: Application | None = None,
-    ) -> list[tuple[str, str | int | float]]:
-        """Ask what an option offers for the text so far: (name, value) pairs."""
-        known = self._applications(channel, application)
-        call = players.autocomplete(self.state, known, who, channel, name, options, focused)
-        await call.answered(timeout=None)
-        return call.choices or []
-
-    async def message_command(
-        self,
-        who: Member | User,
-        channel: Channel,
-        name: str,
-        message: Message,
-        *,
-        application: Application | None = None,
-    ) -> Interaction:
-        """Choose an entry of a message's menu."""
-        known = self._applications(channel, application)
-        return players.message_menu(self.state, known, who, channel, name, message)
-
-    async def user_command(
-        self,
-        who: Member | User,
-        channel: Channel,
-        name: str,
-        target: Member | User,
-        *,
-        application: Application | None = None,
-    ) -> Interaction:
-        """Choose an entry of a user's menu."""
-        known = self._applications(channel, application)
-        return players.user_menu(self.state, known, who, channel, name, target)
-
-    async def press(self, who: Member | User, message: Message, custom_id: str) -> Interaction:
-        """Press a button."""
-        return players.press(self.state, who, message, custom_id)
-
-    async def select(
-        self, who: Member | User, message: Message, custom_id: str, values: Sequence[Any]
-    ) -> Interaction:
-        """Choose in a select."""
-        return players.select(self.state, who, message, custom_id, values)
-
-    async def submit(self, who: Member | User, opened: Interaction, values: Mapping[str, Any]) -> Interaction:
-        """Send the form that a call opened."""
-        return players.submit(self.state, opened, who, values)
-
     # --- what is seen ---
 
     def commands(self, application: Application, guild: Guild | None = None) -> list[Json]:
@@ -353,77 +237,3 @@ class Room:
     def limits(self) -> RateLimits:
         """The rate limits in force."""
         return self.server.limits
-
-    # --- trouble on purpose ---
-
-    @property
-    def refuse_token(self) -> bool:
-        """Whether every token is wrong: 401, and 4004 on the gateway."""
-        return self.trouble.refuse_token
-
-    @refuse_token.setter
-    def refuse_token(self, refuse: bool) -> None:
-        self.trouble.refuse_token = refuse
-
-    @property
-    def deny_intent_message_content(self) -> bool:
-        """Whether the message content intent is switched off for every bot (4014)."""
-        return self.trouble.deny_message_content
-
-    @deny_intent_message_content.setter
-    def deny_intent_message_content(self, deny: bool) -> None:
-        self.trouble.deny_message_content = deny
-
-    def fail_next(
-        self,
-        method: str,
-        route: str,
-        *,
-        status: int = 503,
-        json: Json | None = None,
-        after_effect: bool = False,
-        times: int = 1,
-    ) -> None:
-        """Let the next `times` requests fail whose route contains this text.
-
-        With `after_effect` the request is carried out and the connection breaks before the answer.
-        """
-        self.trouble.failures.append(Failure(method, route, status, json, after_effect, times))
-
-    async def drop_gateway(self, *, resumable: bool = True, application: Application | None = None) -> None:
-        """Break every gateway connection without a word; what cannot be resumed is forgotten."""
-        for session in list(self.gateway.sessions.values()):
-            if application is not None and session.application is not application:
-                continue
-            if session.connection is not None:
-                session.connection.abort()
-                self.gateway.detach(session.connection)
-            if not resumable:
-                del self.gateway.sessions[session.id]
-
-    async def ask_reconnect(self) -> None:
-        """Ask every bot to reconnect and resume (opcode 7)."""
-        for connection in list(self.gateway.connections):
-            connection.send({"op": RECONNECT, "t": None, "s": None, "d": None})
-
-    async def invalidate_sessions(self, *, resumable: bool = False) -> None:
-        """Tell every bot that its session is not valid (opcode 9); it may resume if `resumable`."""
-        for session in list(self.gateway.sessions.values()):
-            if session.connection is not None:
-                session.connection.send({"op": INVALID_SESSION, "t": None, "s": None, "d": resumable})
-            if not resumable:
-                del self.gateway.sessions[session.id]
-
-    def _applications(self, channel: Channel, application: Application | None) -> list[Application]:
-        if application is not None:
-            return [application]
-        present = [
-            each
-            for each in self.state.applications.values()
-            if (each.user.id in channel.guild.members if channel.guild else each.user in channel.recipients)
-        ]
-        if not present:
-            raise TableError(
-                "No bot is here.", hint="Invite one with guild.invite(application, permissions)."
-            )
-        return present

@@ -66,6 +66,15 @@ class Signal:
     shard_of: Guild | None = None
 
 
+def fixed(payload: Json) -> Callable[[Viewer], Json]:
+    """Render the same payload for everybody."""
+
+    def render(_viewer: Viewer) -> Json:
+        return payload
+
+    return render
+
+
 class State:
     """Registries by id. Changes are made by the modules about messages, threads and so on."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bot.rehearsal import intents
@@ -11,7 +10,7 @@ from bot.rehearsal.guilds import PUBLIC_THREAD, Thread
 from bot.rehearsal.payloads import thread_member_payload, thread_payload
 from bot.rehearsal.permissions import Permission
 from bot.rehearsal.refusals import refusal
-from bot.rehearsal.state import Signal, State, Viewer
+from bot.rehearsal.state import Signal, State, Viewer, fixed
 
 if TYPE_CHECKING:
     from bot.rehearsal.guilds import Channel
@@ -119,7 +118,7 @@ def remove(state: State, thread: Thread) -> None:
         "parent_id": str(thread.parent_id),
         "type": thread.type,
     }
-    state.publish(Signal("THREAD_DELETE", partial(_given, payload), intents.GUILDS, guild, thread.holder))
+    state.publish(Signal("THREAD_DELETE", fixed(payload), intents.GUILDS, guild, thread.holder))
 
 
 def _publish(state: State, name: str, thread: Thread, **more: Any) -> None:
@@ -135,9 +134,5 @@ def _publish_members(state: State, thread: Thread, change: Json) -> None:
         "guild_id": str(thread.guild.id if thread.guild else 0),
         "member_count": len(thread.joined),
     }
-    signal = Signal("THREAD_MEMBERS_UPDATE", partial(_given, payload), intents.GUILDS, thread.guild, thread)
+    signal = Signal("THREAD_MEMBERS_UPDATE", fixed(payload), intents.GUILDS, thread.guild, thread)
     state.publish(signal)
-
-
-def _given(payload: Json, _viewer: Viewer) -> Json:
-    return payload

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bot.rehearsal import intents
@@ -12,7 +11,7 @@ from bot.rehearsal.messages import COMPONENTS_V2, SUPPRESS_EMBEDS, Message, Webh
 from bot.rehearsal.people import Application, User
 from bot.rehearsal.posting import Origin, post, revise
 from bot.rehearsal.refusals import Form, refusal
-from bot.rehearsal.state import Signal, State, Viewer
+from bot.rehearsal.state import Signal, State, fixed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,9 +128,5 @@ def _read_name(form: Form, body: Json, path: Path, *, required: bool) -> str | N
 def _publish(state: State, channel: Channel) -> None:
     guild = channel.guild
     payload = {"guild_id": str(guild.id if guild else 0), "channel_id": str(channel.id)}
-    signal = Signal("WEBHOOKS_UPDATE", partial(_given, payload), intents.GUILD_WEBHOOKS, guild, channel)
+    signal = Signal("WEBHOOKS_UPDATE", fixed(payload), intents.GUILD_WEBHOOKS, guild, channel)
     state.publish(signal)
-
-
-def _given(payload: Json, _viewer: Viewer) -> Json:
-    return payload

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -93,7 +93,8 @@ class Table:
         try:
             if ready:
                 await asyncio.wait(
-                    [running, asyncio.create_task(actor.wait_until_ready())], return_when=asyncio.FIRST_COMPLETED
+                    [running, asyncio.create_task(actor.wait_until_ready())],
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 if running.done():
                     running.result()
