@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import IntegrityError
 
+from bot.errors import TableError
 from bot.store.records import Mode, Preferences, SceneRecord, SceneState
 from bot.store.tables import cast, facts, preferences, scenes
 
@@ -19,10 +21,19 @@ if TYPE_CHECKING:
 
 
 async def create(tx: AsyncConnection, record: SceneRecord) -> int:
-    """Store a new scene and give its id; the record's own id is ignored."""
+    """Store a new scene and give its id; the record's own id is ignored.
+
+    Raises TableError if the channel has one that has not ended.
+    """
     values = asdict(record)
     del values["id"]
-    return int((await tx.execute(insert(scenes).values(values).returning(scenes.c.id))).scalar_one())
+    try:
+        new = await tx.execute(insert(scenes).values(values).returning(scenes.c.id))
+    except IntegrityError as error:
+        if "scenes.channel_id" in str(error.orig):
+            raise TableError("A scene has just been started here.") from None
+        raise
+    return int(new.scalar_one())
 
 
 async def change(tx: AsyncConnection, scene_id: int, **values: Any) -> None:

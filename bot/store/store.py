@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
+from sqlalchemy import URL, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-BUSY_TIMEOUT_MS = 5000
+# How long to wait for another program that has the file locked, in seconds.
+PATIENCE = 5.0
 READERS = 2
 
 # The WAL-reset bug that can corrupt a database with two connections: https://sqlite.org/wal.html
@@ -38,17 +39,21 @@ class Store:
         self._turnstile = asyncio.Lock()
 
     @classmethod
-    async def open(cls, path: Path) -> Store:
+    async def open(cls, path: Path, *, patience: float = PATIENCE) -> Store:
         """Open the SQLite file, make or migrate its tables, and be ready to write.
 
-        Raises SetupError if the file is locked, read-only, not a database, or from a newer version.
+        A file that another program has locked is waited for, `patience` seconds long.
+        Raises SetupError if the file stays locked, is read-only, not a database, or from a newer version.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SetupError(f"The folder {path.parent} cannot be made: {error.strerror}.") from error
-        write_engine = _engine(path, begin="BEGIN IMMEDIATE", size=1)
-        read_engine = _engine(path, begin="BEGIN", size=READERS)
+            raise SetupError(
+                f"The folder {path.parent} for the database cannot be made: {error.strerror}.",
+                hint="Make it yourself, or point DATABASE_URL elsewhere.",
+            ) from error
+        write_engine = _engine(path, begin="BEGIN IMMEDIATE", size=1, patience=patience)
+        read_engine = _engine(path, begin="BEGIN", size=READERS, patience=patience)
         try:
             with explained(path):
                 await schema.prepare(write_engine, path)
@@ -88,19 +93,18 @@ def warnings() -> list[str]:
     return [f"{rare_bug} (mended in 3.51.3). Back up the data folder, or use a newer Python."]
 
 
-def _engine(path: Path, begin: str, size: int) -> AsyncEngine:
+def _engine(path: Path, *, begin: str, size: int, patience: float) -> AsyncEngine:
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path.as_posix()}",
+        URL.create("sqlite+aiosqlite", database=str(path)),
         pool_size=size,
         max_overflow=0 if size == 1 else 8,
-        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000},
+        connect_args={"isolation_level": None, "timeout": patience},
     )
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
         for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",

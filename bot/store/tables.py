@@ -91,7 +91,7 @@ entries = Table(
     # The place in the log. An answer takes its place when it is begun, so that what the players say
     # meanwhile stands after it: the next prompt then extends the one that asked for the answer.
     Column("seq", Integer, nullable=False),
-    Column("turn_id", ForeignKey("turns.id", ondelete="SET NULL")),
+    Column("turn_id", ForeignKey("turns.id", ondelete="SET NULL"), index=True),
     Column("kind", String(16), nullable=False),
     Column("speaker", String(100), nullable=False),
     Column("author_id", BigInteger),
@@ -114,7 +114,7 @@ replies = Table(
     Column("position", Integer, nullable=False),
     Column("persona", String(32), nullable=False),
     Column("state", String(8), nullable=False),
-    Column("entry_id", ForeignKey("entries.id", ondelete="SET NULL")),
+    Column("entry_id", ForeignKey("entries.id", ondelete="SET NULL"), index=True),
     UniqueConstraint("turn_id", "persona"),
     sqlite_autoincrement=True,
 )
