@@ -77,28 +77,31 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         closing.push_async_callback(backends.aclose)
         client = Hearthside(store, clock, listen=listen)
         closing.push_async_callback(client.close)
-        stage = DiscordStage(client, clock, allowed_domains=settings.allowed_link_domains)
+        stage = DiscordStage(client, clock, settings.allowed_link_domains)
+        closing.push_async_callback(stage.close)
         prompter = Prompter(store, personas, answer_tokens=settings.answer_tokens)
         answering = Answering(store, personas, backends, stage, prompter, clock)
         table = Table(store, personas, answering, stage, clock, rng)
         closing.push_async_callback(table.aclose)
         await table.open()
+        backends.subscribe(table.tell_switch)
+        backends.start()
         direction, reports = Direction(table, rng), Reports(table, backends)
         files = PersonaFiles(
             client,
             personas,
             clock,
             rng=rng,
-            on_report=report_persona,
+            on_report=lambda text: structlog.get_logger("personas").warning(text),
             on_commands_changed=lambda: client.soon(client.sync_commands()),
         )
         client.furnish(
-            files,
             Listening(client, table, backends),
             SceneCommands(direction, table, reports, listens=listen),
             PersonaCommands(direction, table, personas, files),
             ModelCommands(direction, table, reports, backends),
             Help(),
+            files,
         )
         yield client
 

@@ -16,9 +16,9 @@ from bot.settings import Settings, load_settings
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-NO_TOKEN = """\
+BEFORE_THE_FIRST_RUN = """\
 Hearthside needs a Discord token to run.
-Make one: https://discord.com/developers/applications > New Application > Bot > Reset Token; switch on Message Content Intent.
+Make one at https://discord.com/developers/applications > New Application > Bot, with Message Content on.
 Put it into .env as DISCORD_TOKEN=...   (No account? `make play` plays right here, in the terminal.)"""
 
 
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(_: argparse.Namespace) -> int:
     settings = _logged_settings()
     if not settings.discord_token.get_secret_value():
-        print(NO_TOKEN, file=sys.stderr)
+        print(BEFORE_THE_FIRST_RUN, file=sys.stderr)
         return 2
     from bot import app  # noqa: PLC0415  # discord.py and SQLAlchemy are only needed here: 0.6 s
 
@@ -81,7 +81,7 @@ def _play(options: argparse.Namespace) -> int:
 def _invite(_: argparse.Namespace) -> int:
     settings = _logged_settings()
     if not settings.discord_token.get_secret_value():
-        print(NO_TOKEN, file=sys.stderr)
+        print(BEFORE_THE_FIRST_RUN, file=sys.stderr)
         return 2
     from bot import doctor  # noqa: PLC0415  # aiohttp is only needed here: 0.2 s
 

@@ -61,6 +61,8 @@ class Hearthside(commands.AutoShardedBot):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
+            # Nothing waits for the list of servers to be complete, so "ready" need not either.
+            guild_ready_timeout=0.2,
         )
         self.listens = listen
         self._store = store

@@ -26,7 +26,7 @@ PATIENCE = aiohttp.ClientTimeout(total=10)
 
 # Discord's application flags: https://discord.com/developers/docs/resources/application
 MESSAGE_CONTENT_FLAGS = 1 << 18 | 1 << 19
-NEW_TOKEN = (
+RENEW = (
     "Make a new one at https://discord.com/developers/applications > Bot > Reset Token; put it into .env."
 )
 
@@ -71,7 +71,7 @@ async def invite(settings: Settings) -> str:
 
 async def _discord(settings: Settings) -> list[Check]:
     if not settings.discord_token.get_secret_value():
-        return [Check("token", ok=False, detail="DISCORD_TOKEN is not set.", hint=NEW_TOKEN)]
+        return [Check("token", ok=False, detail="DISCORD_TOKEN is not set.", hint=RENEW)]
     try:
         async with _api(settings) as api:
             user = await api("/users/@me")
@@ -135,15 +135,18 @@ def _database(settings: Settings) -> Check:
 
 async def _backend(settings: Settings) -> Check:
     from bot.app import make_backends  # noqa: PLC0415  # after the cheap checks: 0.6 s
+    from bot.scene.reports import backend_line  # noqa: PLC0415
 
     backends = make_backends(settings, SystemClock())
+    backends.start()
     try:
-        lines = await backends.report()
+        backend = await backends.choose(scene_key=0)
+        lines = [backend_line(status) for status in await backends.status()]
     except HearthsideError as error:
         return Check("model", ok=False, detail=str(error.args[0]), hint=error.hint)
     finally:
         await backends.aclose()
-    return Check("model", ok=True, detail=" ".join(lines))
+    return Check("model", ok=True, detail=f"{backend.name} answers. {' '.join(lines)}")
 
 
 def _personas(settings: Settings) -> list[Check]:
@@ -177,7 +180,7 @@ async def _api(settings: Settings) -> AsyncIterator[Any]:
             try:
                 async with session.get(settings.discord_api_url + path) as response:
                     if response.status == 401:
-                        raise SetupError("Discord refused the token.", hint=NEW_TOKEN)
+                        raise SetupError("Discord refused the token.", hint=RENEW)
                     response.raise_for_status()
                     return await response.json()
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:

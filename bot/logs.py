@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "[hidden]"
 
-# What secrets look like: Discord tokens, webhook and interaction tokens in addresses, keys, passwords in URLs.
+# What secrets look like: Discord tokens, webhook and interaction tokens in addresses, keys, passwords.
 _SHAPES = (
     re.compile(r"[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{27,45}"),
     re.compile(r"(?<=/webhooks/)(\d+/)[\w-]{20,}"),

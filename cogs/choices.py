@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CHOICES = 25  # Discord's limits for what autocomplete offers
 CHOICE_CHARACTERS = 100
+MESSAGE_CHARACTERS = 1950  # a message, less the line that says what did not fit
 
 
 def among(offers: Iterable[tuple[str, str]], current: str) -> list[app_commands.Choice[str]]:
@@ -67,3 +68,14 @@ def may_manage(interaction: discord.Interaction[Any], what: str) -> None:
     """Let those who manage the server decide for it. Raises TableError for everybody else."""
     if interaction.guild_id and not interaction.permissions.manage_guild:
         raise TableError(f"{what} is for members with “Manage Server”.")
+
+
+def fitting(lines: Iterable[str]) -> str:
+    """Join lines into one message of Discord, and say how many did not fit."""
+    shown: list[str] = []
+    room = MESSAGE_CHARACTERS
+    rest = list(lines)
+    while rest and len(rest[0]) < room:
+        room -= len(rest[0]) + 1
+        shown.append(rest.pop(0))
+    return "\n".join([*shown, f"… and {len(rest)} more."] if rest else shown)

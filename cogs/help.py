@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import discord
 from discord import app_commands
@@ -37,7 +37,7 @@ class Help(commands.Cog):
 
 
 def sections(
-    tree: Iterable[app_commands.Command | app_commands.Group | app_commands.ContextMenu],
+    tree: Iterable[Any],
 ) -> list[tuple[str, list[str]]]:
     """Give the commands by their groups, each as one line; those without a group come last."""
     grouped: list[tuple[str, list[str]]] = []

@@ -10,6 +10,7 @@ import structlog
 from discord.ext import commands
 
 from bot.invite import invite_link
+from bot.scene.reports import backend_line
 from bot.scene.table import Said
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ class Listening(commands.Cog):
         await self.catch_up()
 
     async def _report_backend(self) -> None:
-        for line in await self._backends.report():
-            self._log.info(line)
+        for status in await self._backends.status():
+            self._log.info(backend_line(status))
+        await self._backends.warm()
 
     async def catch_up(self) -> None:
         """Hear what was said in the scenes' channels since the last message that was heard."""

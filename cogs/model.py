@@ -9,7 +9,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.errors import TableError
-from cogs.choices import among, may_direct, may_manage
+from cogs.choices import among, fitting, may_direct, may_manage
 
 if TYPE_CHECKING:
     from bot.client import Hearthside
@@ -61,18 +61,16 @@ class ModelCommands(
     @app_commands.command(name="list", description="Show what every reachable model server offers")
     async def list_(self, interaction: Interaction) -> None:  # noqa: D102
         await interaction.response.defer(ephemeral=True, thinking=True)
-        lines = await self._backends.report(models=True)
-        await interaction.followup.send("\n".join(lines)[:2000], ephemeral=True)
+        await interaction.followup.send(fitting(await self._reports.models()), ephemeral=True)
 
     @app_commands.command(description="Show what answers here, with its context and how tokens are counted")
     async def info(self, interaction: Interaction) -> None:  # noqa: D102
         await interaction.response.defer(ephemeral=True, thinking=True)
         scene = self._table.scene_in(interaction.channel_id or 0)
-        lines = await self._reports.model_info(scene)
-        await interaction.followup.send("\n".join(lines)[:2000], ephemeral=True)
+        await interaction.followup.send(fitting(await self._reports.model_info(scene)), ephemeral=True)
 
     async def _offered(self, model: str) -> str:
-        names = [info.name for info in await self._backends.models()]
+        names = [offer.model.name for offer in await self._backends.models()]
         if model in names:
             return model
         offered = ", ".join(names[:10]) or "none"
@@ -80,5 +78,5 @@ class ModelCommands(
 
     @set_.autocomplete("model")
     async def _models_there(self, _: Interaction, current: str) -> list[app_commands.Choice[str]]:
-        names = dict.fromkeys(info.name for info in await self._backends.models())
+        names = dict.fromkeys(offer.model.name for offer in await self._backends.models())
         return among([(DEFAULT, DEFAULT), *((name, name) for name in names)], current)

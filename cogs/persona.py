@@ -8,8 +8,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.errors import TableError
-from cogs.choices import among, may_direct, may_manage
+from cogs.choices import among, fitting, may_direct, may_manage
 
 if TYPE_CHECKING:
     from bot.client import Hearthside
@@ -24,6 +23,7 @@ else:
     Interaction = discord.Interaction
 
 SHOWN_CHARACTERS = 1500
+NOBODY = "There are no personas. Put a .toml file into the personas folder."
 
 
 class PersonaCommands(
@@ -57,7 +57,7 @@ class PersonaCommands(
         if interaction.guild_id:
             await self._direction.prefer(interaction.guild_id, persona=chosen.slug)
         await interaction.response.send_message(
-            f"**{chosen.name}** will lead the scenes that are started on this server. `/scene start` begins one."
+            f"**{chosen.name}** will lead the scenes that start on this server. `/scene start` begins one."
         )
 
     @app_commands.command(name="list", description="Show every character there is")
@@ -65,8 +65,8 @@ class PersonaCommands(
         scene = self._table.scene_in(interaction.channel_id or 0)
         present = set(scene.cast) if scene else set()
         lines = [_line(persona, here=persona.slug in present) for persona in self._personas.all()]
-        broken = [f"⚠ {error}" for error in self._personas.broken()]
-        await interaction.response.send_message(_fitting([*lines, *broken]), ephemeral=True)
+        broken = [f"⚠ {error}" for error in self._files.broken()]
+        await interaction.response.send_message(fitting([*lines, *broken]) or NOBODY, ephemeral=True)
 
     @app_commands.command(description="Show one character")
     @app_commands.describe(persona="Whom to show")
@@ -88,9 +88,15 @@ class PersonaCommands(
     @app_commands.describe(persona="Only this one; left out, all of them")
     async def reload(self, interaction: Interaction, persona: str = "") -> None:  # noqa: D102
         may_manage(interaction, "Reading the persona files again")
-        slug = self._direction.persona(persona).slug if persona else None
         await interaction.response.defer(ephemeral=True, thinking=True)
-        await interaction.followup.send(_fitting(await self._files.reload(slug)), ephemeral=True)
+        await interaction.followup.send(
+            fitting(await self._files.reload(self._slug(persona))) or NOBODY, ephemeral=True
+        )
+
+    def _slug(self, text: str) -> str | None:
+        """Give the slug that is meant. A file that could never be read is known by its slug alone."""
+        known = self._personas.find(text) if text else None
+        return known.slug if known else text or None
 
     @set_.autocomplete("persona")
     @show.autocomplete("persona")
@@ -103,13 +109,3 @@ def _line(persona: Persona, *, here: bool) -> str:
     mark = " (here)" if here else ""
     about = persona.description.split(". ")[0].replace("\n", " ")[:120]
     return f"**{persona.name}** `{persona.slug}`{mark}: {about}"
-
-
-def _fitting(lines: list[str]) -> str:
-    """Join lines into one message, and say how many did not fit."""
-    shown: list[str] = []
-    for number, line in enumerate(lines):
-        if sum(len(one) + 1 for one in shown) + len(line) > 1900:
-            return "\n".join([*shown, f"… and {len(lines) - number} more."])
-        shown.append(line)
-    return "\n".join(shown) or "There are no personas. Put a .toml file into the personas folder."

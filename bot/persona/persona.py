@@ -58,8 +58,9 @@ class Persona:
     """A character that the bot can play.
 
     `slug` names the file and never changes; `name` is what the table sees. A `narrator` runs the world.
-    `description`, `scenario`, `voice` and `examples` stand in the prompt (see `card`); `greeting` and
-    `alternate_greetings` open a scene; `creator_notes` and `tags` are for people and never reach the model.
+    `description`, `scenario`, `voice` and `examples` stand in the prompt (see `card`); `greeting` opens a
+    scene, one of `openings`, (title, text) pairs, opens the scene of that title, and `alternate_greetings` are
+    an imported card's other ones; `creator_notes` and `tags` are for people and never reach the model.
     `talkativeness` is the chance, 0 to 1, that the character joins in unasked. `aliases` are other names
     that players call it by. `avatar` is a picture on this machine, `avatar_url` one on the web.
     `source` is the card it was imported from, unchanged, so that exporting it loses nothing.
@@ -75,6 +76,7 @@ class Persona:
     voice: str = ""
     examples: tuple[Example, ...] = ()
     greeting: str = ""
+    openings: tuple[tuple[str, str], ...] = ()
     alternate_greetings: tuple[str, ...] = ()
     talkativeness: float = 0.5
     aliases: tuple[str, ...] = ()
@@ -106,6 +108,12 @@ def card(persona: Persona, *, example_characters: int = EXAMPLE_CHARACTERS) -> s
     if lines:
         parts.append("\n".join([f"{persona.name} in play:", *lines]))
     return "\n\n".join(expand(part, stable) for part in parts if part)
+
+
+def opening(persona: Persona, title: str) -> str:
+    """Give what the character says when a scene of that title begins with it. Macros are not yet replaced."""
+    written = {fold(scene): text for scene, text in persona.openings}
+    return written.get(fold(title), persona.greeting)
 
 
 def names(persona: Persona) -> tuple[str, ...]:
@@ -177,6 +185,7 @@ def _count_problems(persona: Persona) -> Iterator[tuple[str, str]]:
     for name, limit in (
         ("examples", EXAMPLES),
         ("alternate_greetings", GREETINGS),
+        ("openings", GREETINGS),
         ("aliases", ALIASES),
         ("tags", TAGS),
     ):
@@ -206,6 +215,9 @@ def _texts(persona: Persona) -> Iterator[tuple[str, str]]:
         yield name, getattr(persona, name)
     for greeting in persona.alternate_greetings:
         yield "alternate_greetings", greeting
+    for title, text in persona.openings:
+        yield "openings", title
+        yield "openings", text
     for example in persona.examples:
         yield "examples", example.player
         yield "examples", example.answer

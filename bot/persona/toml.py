@@ -242,6 +242,12 @@ def _sampling(parent: _Table, key: str) -> Sampling:
     return Sampling(**{name: _SAMPLING[name](table, name) for name in table.values})
 
 
+def _openings(parent: _Table, key: str) -> tuple[tuple[str, str], ...]:
+    titles = parent.values[key]
+    table = parent.table(key, titles if isinstance(titles, dict) else ())
+    return tuple((title, table.label(title)) for title in table.values)
+
+
 def _lora(parent: _Table, key: str) -> Lora:
     table = parent.table(key, ("name", "scale"))
     if "name" not in table.values:
@@ -304,6 +310,7 @@ _FIELDS: dict[str, Callable[[_Table, str], Any]] = {
     "scenario": _Table.text,
     "voice": _Table.text,
     "greeting": _Table.text,
+    "openings": _openings,
     "alternate_greetings": _Table.texts,
     "talkativeness": _Table.number,
     "aliases": _Table.texts,

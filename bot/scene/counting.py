@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bot.model.backend import Backend
     from bot.store.records import Entry
 
-# Texts that are counted at the same time: enough to hide the way there and back, few enough for a small server.
+# Texts that are counted at the same time: enough to hide the way there and back, few for a small server.
 AT_ONCE = 8
 # Heads whose count is remembered; each scene has one.
 REMEMBERED_HEADS = 256
@@ -76,7 +76,7 @@ class ServerCounter:
         self._entries.clear()
 
     def calibrate(self, counted: int, billed: int) -> None:
-        """Learn from a prompt that was counted here at `counted` tokens and billed by the server at `billed`."""
+        """Learn from a prompt that came to `counted` tokens here and to `billed` at the server."""
         if not self._exact:
             self._estimate.calibrate(counted, billed)
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bot.errors import HearthsideError, TableError
 from bot.persona.macros import Macros, expand
+from bot.persona.persona import Persona, opening
 from bot.scene.ports import Speaker
 from bot.scene.scene import Scene
 from bot.store import log, scenes, turns
@@ -19,14 +20,13 @@ from bot.store.records import Entry, EntryKind, Mode, Preferences, SceneRecord, 
 if TYPE_CHECKING:
     from random import Random
 
-    from bot.persona.persona import Persona
     from bot.scene.ports import Place
     from bot.scene.table import Table
 
 TITLE_CHARACTERS = 100
 PREMISE_CHARACTERS = 2000
 CAST_SIZE = 12
-DEFAULT_TITLE = "An evening by the fire"
+DEFAULT_TITLE = "The Drowned Bell"  # the story that the bundled personas are written around
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,8 @@ class Direction:
             return [self.persona(name) for name in dict.fromkeys(new.personas)][:CAST_SIZE]
         preferred = (await self.preferences(new.place.guild_id)).persona
         known = self._table.personas
-        lead = (preferred and known.get(preferred)) or next(
-            (one for one in known.all() if one.narrator), None
-        )
+        narrator = next((one for one in known.all() if one.narrator), None)
+        lead = known.get(preferred or "") or narrator
         if lead is None:
             raise TableError(
                 "There is no narrator among the personas.",
@@ -116,7 +115,10 @@ class Direction:
 
     async def _open(self, scene: Scene, lead: Persona, starter: str) -> None:
         """Post the opening: a narrator reads the premise, everybody else greets."""
-        greeting = expand(lead.greeting, Macros(char=lead.name, user=starter, rng=self._rng))
+        greeting = expand(
+            opening(lead, scene.record.title),
+            Macros(char=lead.name, user=starter, rng=self._rng, clock=self._table.clock),
+        )
         text = (lead.narrator and scene.record.premise) or greeting
         if not text:
             return

@@ -35,7 +35,7 @@ OnPosted = Callable[[int], Awaitable[None]]
 class Utterance(Protocol):
     """One answer of one persona as it appears, streamed."""
 
-    async def write(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Show `text`, the whole answer so far. Returns at once; what a newer text overtakes is not sent."""
         ...
 

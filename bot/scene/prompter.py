@@ -1,4 +1,4 @@
-"""From a scene to the request that asks for its next answer: the glue between log, window and model server."""
+"""From a scene to the request for its next answer: the glue between log, window and model server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.chat import ChatMessage, TokenCount, Usage
 from bot.persona.persona import card
 from bot.prompt.answer import stop_sequences
 from bot.prompt.log import Head, render, render_head
-from bot.prompt.tokens import EstimatingCounter, entry_tokens
+from bot.prompt.tokens import entry_tokens
 from bot.prompt.window import Budget, plan
 from bot.scene.counting import ServerCounter
 from bot.store import scenes
@@ -35,8 +35,9 @@ AFTER_REFUSAL = 1.25
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt that fits. `others` are the names that must not speak in the answer; `counted` the entries
-    whose token count is new.
+    """A prompt that fits.
+
+    `others` are the names that must not speak in the answer, `counted` the entries whose count is new.
     """
 
     messages: tuple[ChatMessage, ...]

@@ -1,4 +1,4 @@
-"""What the table may know about its scene: how it stands, what happened last, what answers. Changes nothing."""
+"""What the table may know about its scene: how it stands, what happened last, what answers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,36 @@ from bot.store import log, turns
 from bot.store.records import Entry, EntryKind, SceneState
 
 if TYPE_CHECKING:
-    from bot.model.backends import Backends
+    from bot.model.backends import Backends, BackendStatus, Offer
     from bot.scene.scene import Scene
     from bot.scene.table import Table
 
 RECAP_ENTRIES = 12
 RECAP_CHARACTERS = 1900
 QUOTE_CHARACTERS = 220
+
+
+def backend_line(status: BackendStatus) -> str:
+    """Say how one model server stands."""
+    if status.state == "down":
+        return f"✗ {status.error}"
+    if status.state == "standby":
+        return f"○ {status.name} ({status.model}): stands by, and starts when no server answers."
+    model = f": {status.model}" if status.model else ""
+    context = (
+        f"a context of {status.context_length} tokens"
+        if status.context_length
+        else "a context it does not tell"
+    )
+    counts = "counted exactly" if status.exact_counts else "estimated"
+    waiting = f" {status.running} answers under way, {status.waiting} waiting." if status.running else ""
+    return f"✓ {status.name}{model}, {context}, tokens are {counts}.{waiting}"
+
+
+def offer_line(offer: Offer) -> str:
+    """Say what one model is and who has it."""
+    context = f", {offer.model.context_length} tokens" if offer.model.context_length else ""
+    return f"`{offer.model.name}` on {offer.backend}{context}"
 
 
 class Reports:
@@ -44,7 +67,7 @@ class Reports:
             f"On stage: {', '.join(self._cast(scene))}.",
             f"Players: {players}.",
             f"Who answers: {scene.record.mode}.",
-            f"Story: {entries} entries in {played} turns; the model has the last {len(scene.window.entries)} before it.",
+            f"Story: {entries} entries in {played} turns; the model reads the last {len(scene.window.entries)}.",
             *self._last_answer(scene),
         ]
 
@@ -63,9 +86,13 @@ class Reports:
         told = "\n".join(lines) or "Nothing has happened yet."
         return f"**{scene.record.title}**, lately:\n{told}"
 
+    async def models(self) -> list[str]:
+        """Say which models there are, one on each line."""
+        return [offer_line(offer) for offer in await self._backends.models()] or ["No server offers a model."]
+
     async def model_info(self, scene: Scene | None) -> list[str]:
         """Say which servers there are, and what answers in this scene."""
-        lines = await self._backends.report()
+        lines = [backend_line(status) for status in await self._backends.status()]
         if scene is None:
             return lines
         chosen = scene.record.model
@@ -92,7 +119,7 @@ class Reports:
         )
         return [
             f"Last answer: {last.backend}" + (f", {last.model}" if last.model else "") + ".",
-            f"Its prompt: {last.prompt_tokens} tokens ({counted}){evaluated}; the context holds {last.context_length}.",
+            f"Its prompt: {last.prompt_tokens} tokens ({counted}){evaluated}; it can read {last.context_length}.",
         ]
 
 

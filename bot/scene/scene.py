@@ -40,7 +40,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class LastAnswer:
-    """What the latest answer of a scene took. All sizes in tokens; `exact` tells whether a tokenizer counted."""
+    """What the latest answer of a scene took. Sizes in tokens; `exact` if a tokenizer counted."""
 
     backend: str
     model: str | None

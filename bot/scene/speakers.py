@@ -20,7 +20,7 @@ _TITLES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A member of the cast who may answer: its slug, every name it goes by, and how gladly it talks (0 to 1)."""
+    """A member of the cast who may answer: its slug, all its names, how gladly it talks (0 to 1)."""
 
     slug: str
     names: tuple[str, ...]
@@ -66,7 +66,7 @@ def named_in(text: str, cast: Sequence[Candidate]) -> list[str]:
 
 
 def _callable_names(candidate: Candidate) -> set[str]:
-    """A full name, an alias, or a telling word of one: 'Hale' calls Corvin Hale, 'the' calls nobody."""
+    """Give full names, aliases, and the telling words of them: 'Hale' calls Corvin, 'the' calls nobody."""
     words = {word for name in candidate.names for word in name.split()}
     return {*candidate.names, *(word for word in words if len(word) > 2 and word.lower() not in _TITLES)}
 

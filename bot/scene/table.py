@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bot.errors import HearthsideError
 from bot.persona.persona import clean_name, fold, names
 from bot.prompt.speech import in_character
 from bot.scene.scene import LONGEST_WAIT, Scene, Turn
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from bot.clock import Clock
+    from bot.model.backends import Switch
     from bot.persona.library import PersonaLibrary
     from bot.scene.ports import Stage
     from bot.scene.turn import Answering
@@ -175,7 +177,7 @@ class Table:
     async def _promise(
         self, tx: AsyncConnection, scene: Scene, text: str, addressed: str | None
     ) -> tuple[Turn | None, list[Reply]]:
-        """Promise who answers, in the turn that gathers or in a new one. Whoever owes an answer owes only one."""
+        """Promise who answers, in the turn that gathers or in a new one. Nobody owes two answers."""
         turn = scene.gathering()
         wanted = who_answers(
             text, self.candidates(scene), scene.record.mode, self._rng, addressed=addressed, draw=turn is None
@@ -220,7 +222,7 @@ class Table:
                     scene.window.discard(entry.id)
 
     async def deleted(self, channel_id: int, message_id: int) -> None:
-        """Forget what a message said, because it was deleted. An answer goes with the last of its messages."""
+        """Forget what a message said, because it was deleted. An answer goes with its last message."""
         if scene := self._scenes.get(channel_id):
             async with scene.arrivals, self.store.transaction() as tx:
                 entry = await log.shown_by(tx, message_id)
@@ -259,6 +261,12 @@ class Table:
             scene.somebody_spoke.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(scene.somebody_spoke.wait(), min(until, latest) - now)
+
+    async def tell_switch(self, switch: Switch) -> None:
+        """Tell a scene's players that another model server answers them now."""
+        if scene := next((one for one in self._scenes.values() if one.id == switch.scene_key), None):
+            with contextlib.suppress(HearthsideError):
+                await self.stage.notice(scene.place, f"*{switch.text}*")
 
     # -- names --------------------------------------------------------------------------------------------
 

@@ -19,8 +19,6 @@ from bot.store import log, turns
 from bot.store.records import Entry, EntryKind, Reply, ReplyState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from bot.clock import Clock
     from bot.model.backend import Backend
     from bot.model.backends import Backends
@@ -92,7 +90,7 @@ class Answering:
         except HearthsideError as error:
             self._log.warning("answer_failed", scene=scene.id, persona=persona.slug, error=str(error))
             await self._fail(reply, utterance, f"⚠ {error}")
-        except Exception:
+        except Exception:  # noqa: BLE001  # a bug in one answer must not end the scene
             error_id = secrets.token_hex(3)
             self._log.exception("answer_broke", scene=scene.id, persona=persona.slug, id=error_id)
             await self._fail(
@@ -151,7 +149,9 @@ class Answering:
         for _ in range(TRIES):
             model = persona.model or scene.record.model
             try:
-                backend = await self._backends.choose(scene.id, model)
+                backend = await self._backends.choose(
+                    scene.id, model, on_progress=lambda text: utterance.write(f"*({text})*")
+                )
                 prompt = await self._prompter.build(scene, backend, persona, seq, model=model, tight=tight)
                 told = await self._ask(scene, backend, prompt, persona, utterance)
             except PromptTooLongError as error:
@@ -161,7 +161,6 @@ class Answering:
             except BackendError as error:
                 failure = error
                 self._log.warning("backend_failed", scene=scene.id, error=str(error))
-                await self._backends.report_failure(backend, error)
                 continue
             if told.text:
                 return told
@@ -179,8 +178,8 @@ class Answering:
         reason: str | None = None
         usage: Usage | None = None
 
-        async def waiting(ahead: int) -> None:
-            await utterance.write(f"*({persona.name} waits for the model: {ahead} ahead)*")
+        def waiting(ahead: int) -> None:
+            utterance.write(f"*({persona.name} waits for the model: {ahead} ahead)*")
 
         async with (
             self._backends.lease(backend, waiting),
@@ -190,7 +189,7 @@ class Answering:
                 shown = answer.feed(delta.text)
                 reason, usage = delta.finish_reason or reason, delta.usage or usage
                 if shown:
-                    await utterance.write(shown)
+                    utterance.write(shown)
                 if answer.done:
                     break
         self._prompter.learn(backend, prompt, usage)

@@ -23,7 +23,7 @@ from bot.stage.voices import Voices
 
 _log = logging.getLogger(__name__)
 
-TYPING_INTERVAL = 8.0
+TYPING_INTERVAL = 5.0
 """Seconds between two typing signals. Discord shows one for ten."""
 
 NOTICE_ATTEMPTS = 4

@@ -59,7 +59,7 @@ class StreamedUtterance:
         self._called_off = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def write(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Show `text`, the whole answer so far. Returns at once; what a newer text overtakes is never sent."""
         if not self._final and not self._called_off.is_set():
             self._begin(text)

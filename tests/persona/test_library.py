@@ -163,7 +163,7 @@ def test_each_character_in_the_box_is_written_out(shipped: PersonaLibrary) -> No
         assert 40 <= len(persona.voice.split()) <= 90, persona.slug
         assert 3 <= len(persona.examples) <= 5, persona.slug
         assert 300 <= len(persona.greeting) <= 2000, persona.slug
-        assert persona.alternate_greetings, persona.slug
+        assert dict(persona.openings)["The Drowned Bell"], persona.slug
         assert persona.sampling.temperature, persona.slug
         assert persona.aliases, persona.slug
 

@@ -1,0 +1,147 @@
+"""A whole table for a test: the rehearsal room, the real bot as its own process, and people who play."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bot.invite import PERMISSIONS
+from bot.rehearsal.events import MessageCreated, MessageEdited
+from bot.rehearsal.play_bot import BotProcess, running_bot
+from bot.rehearsal.room import Room
+
+if TYPE_CHECKING:
+    from bot.rehearsal.guilds import Channel, Member
+    from bot.rehearsal.interactions import Interaction
+    from bot.rehearsal.messages import Message
+
+PROJECT = Path(__file__).resolve().parents[2]
+PATIENCE = 30.0  # seconds; nothing takes so long unless it is broken
+
+
+class Tabletop:
+    """One server with one bot and five players. Everything is driven as Discord would drive it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = folder / "hearthside.sqlite"
+        self.room = Room(rng_seed=1)
+        self.application = self.room.add_application("Hearthside")
+        self.guild = self.room.add_guild("The Table")
+        self.campaign = self.guild.add_text_channel("campaign")
+        self.tavern = self.guild.add_text_channel("tavern")
+        self.ann, self.bob, self.cleo, self.dov, self.eve = (
+            self.guild.add_member(name) for name in ("Ann", "Bob", "Cleo", "Dov", "Eve")
+        )
+        self.guild.invite(self.application, permissions=sum(PERMISSIONS.values()))
+        self.api_url = ""
+        self.process: BotProcess | None = None
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[Tabletop]:
+        """Open the room."""
+        async with self.room.serve() as address:
+            self.api_url = address.api_url
+            yield self
+
+    @asynccontextmanager
+    async def bot(self, model_url: str = "", **environment: str) -> AsyncIterator[BotProcess]:
+        """Run the bot until the block ends. Settings of the machine that runs the tests do not leak in."""
+        settings: Mapping[str, str] = {
+            "DISCORD_TOKEN": self.application.token,
+            "DISCORD_API_URL": self.api_url,
+            "DATABASE_URL": f"sqlite:///{self.database.as_posix()}",
+            "MODEL_URLS": model_url or "http://127.0.0.1:9/v1",
+            **environment,
+        }
+        command = (sys.executable, "-m", "bot", "run")
+        log = self.folder / "bot.log"
+        async with running_bot(command, settings, log_path=log, folder=PROJECT) as process:
+            self.process = process
+            await self.room.ready(self.application, timeout=PATIENCE)
+            yield process
+
+    def log(self) -> str:
+        """Give what the bot has logged."""
+        return (self.folder / "bot.log").read_text(encoding="utf-8")
+
+    async def command(
+        self,
+        name: str,
+        options: Mapping[str, Any] | None = None,
+        *,
+        who: Member | None = None,
+        channel: Channel | None = None,
+    ) -> Message:
+        """Call a slash command and give the bot's answer."""
+        call: Interaction = await self.room.command(
+            who or self.ann, channel or self.campaign, name, options or {}
+        )
+        await call.answered(PATIENCE)
+        return call.responses[0]
+
+    async def start_scene(self, channel: Channel | None = None, **options: Any) -> Message:
+        """Open a scene, and give its opening."""
+        since = self.room.cursor
+        channel = channel or self.campaign
+        answer = await self.command("scene start", options or {"title": "The Drowned Bell"}, channel=channel)
+        assert not answer.content.startswith("⚠"), answer.content
+        event = await self.room.wait_for(
+            lambda event: (
+                isinstance(event, MessageCreated) and event.message.webhook_id and event.channel is channel
+            ),
+            PATIENCE,
+            since=since,
+        )
+        assert isinstance(event, MessageCreated)
+        return event.message
+
+    async def says(
+        self, who: Member, text: str, *, channel: Channel | None = None, **options: Any
+    ) -> Message:
+        """Have a player say something."""
+        return await self.room.say(who, channel or self.campaign, text, **options)
+
+    async def shows(self, text: str, *, since: int, channel: Channel | None = None) -> Message:
+        """Wait until a message in the channel reads exactly `text`, and give it."""
+        channel = channel or self.campaign
+        event = await self.room.wait_for(
+            lambda event: (
+                isinstance(event, MessageCreated | MessageEdited)
+                and event.channel is channel
+                and event.message.content == text
+            ),
+            PATIENCE,
+            since=since,
+        )
+        assert isinstance(event, MessageCreated | MessageEdited)
+        return event.message
+
+    async def at_rest(self) -> None:
+        """Wait until no scene owes an answer. The store is the only place that knows it for certain."""
+        async with asyncio.timeout(PATIENCE):
+            while self.query("SELECT count(*) FROM turns WHERE state = 'open'")[0][0]:
+                await asyncio.sleep(0.01)
+
+    def query(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """Look into the bot's database."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+            return connection.execute(sql, arguments).fetchall()
+
+    async def kill(self) -> None:
+        """End the bot as a power cut would."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        await self.process.ended()
+
+    def spoken(self, channel: Channel | None = None) -> list[tuple[str, str]]:
+        """Give what stands in the channel, as (name, text)."""
+        shown = self.room.messages(channel or self.campaign)
+        return [(message.author_name, message.content) for message in shown if not message.ephemeral]
