@@ -23,6 +23,7 @@ _SPECIAL = re.compile(
     r"|\[(?=\||/?(?:[A-Z_]{2,32}|gMASK)\])"  # [INST] [/INST] [TOOL_CALLS] [|user|]
     r"|◁(?=/?think▷)"
 )
+_NOT_IN_NAMES = re.compile("[:\uff1a<>]")
 _TO_ROUND = (("[", "("), ("]", ")"), ("\uff3b", "("), ("\uff3d", ")"))
 
 
@@ -61,6 +62,6 @@ def hanging(text: str) -> str:
 
 
 def table_name(name: str) -> str:
-    """Give a name as it stands in the prompt: one line, no colon or square bracket, bounded, not empty."""
-    line = unbracketed(clean(name)).replace(":", " ").replace("\uff1a", " ")
+    """Give a name as it stands in the prompt: one line without colon, bracket or tag, bounded, not empty."""
+    line = _NOT_IN_NAMES.sub(" ", unbracketed(clean(name)))
     return " ".join(line.split())[:NAME_LENGTH].rstrip() or NAMELESS

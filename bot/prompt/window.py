@@ -125,8 +125,8 @@ def _spare(costs: Sequence[int]) -> int:
 class Window:
     """The entries of one scene that are in the prompt, oldest first, and what they cost.
 
-    Entries come counted (`Entry.tokens`). Adding one at the end costs one addition and a cut touches the window
-    alone: the length of the log behind it does not matter.
+    Entries come counted (`Entry.tokens`). Adding one at the end costs one addition and a cut touches the
+    window alone: the length of the log behind it does not matter.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
