@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bot.stage.clusters import is_boundary
-from bot.stage.markup import Markup, Open, closing, in_code, in_fence
+from bot.stage.markup import FENCE, Markup, Open, closing, in_code, in_fence
 
 MESSAGE_LIMIT = 2000
 """Code points in one Discord message."""
@@ -15,7 +15,6 @@ MESSAGE_LIMIT = 2000
 SMALLEST_LIMIT = 80
 """Below this, markers that must be closed and opened again could leave no room for text."""
 
-_FENCE_END = "\n```"
 _LINE_END = re.compile(r"[^\S\n]*\n")
 _SPACES = re.compile(r"[^\S\u00a0\u202f\u2007]+")
 _AFTER_STOP = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019\u00bb*_~|)\]`]*\Z")
@@ -78,11 +77,9 @@ def pieces(text: str, limit: int = MESSAGE_LIMIT) -> list[Piece]:
             found.append(Piece(start, len(text), opener, closer))
             break
         cut = _Window(window[:overflow], markers, limit - len(opener)).cut()
-        end, closer, markers = start + cut.position, closing(cut.markers), cut.markers
-        if in_fence(markers) and text.startswith(_FENCE_END, end):
-            end, closer, markers = end + len(_FENCE_END), closing(markers[:-1]), markers[:-1]
-        found.append(Piece(start, end, opener, closer))
-        start = _resume(text, end, fenced=in_fence(markers))
+        end = start + cut.position
+        found.append(Piece(start, end, opener, closing(cut.markers)))
+        start, markers = _resume(text, end, cut.markers)
     return found
 
 
@@ -95,10 +92,19 @@ def _overflow(window: str, markers: Open, room: int) -> int | None:
     return room + 1 if len(window) > room else None
 
 
-def _resume(text: str, end: int, *, fenced: bool) -> int:
-    """Skip the white space at a cut. Inside a fence that is one line end: what follows is indentation."""
-    rest = (fenced and _LINE_END.match(text, end)) or _SPACES.match(text, end)
-    return rest.end() if rest else end
+def _resume(text: str, end: int, markers: Open) -> tuple[int, Open]:
+    """Give where the next message begins after a cut at `end`, and what is open there.
+
+    White space is skipped; inside a fence that is one line end, for what follows is indentation. So is
+    the end of code that was closed at the cut.
+    """
+    if in_code(markers):
+        marker = FENCE if in_fence(markers) else markers[-1] + "(?!`)"
+        code_end = re.compile(rf"\s*{marker}").match(text, end)
+        if code_end is not None:
+            end, markers = code_end.end(), markers[:-1]
+    rest = (in_fence(markers) and _LINE_END.match(text, end)) or _SPACES.match(text, end)
+    return (rest.end() if rest else end), markers
 
 
 @dataclass(frozen=True, slots=True)

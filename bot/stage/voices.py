@@ -152,7 +152,7 @@ class WebhookVoice:
 
     def spoke(self, message: discord.Message) -> bool:
         """Say whether the message was posted under this face."""
-        return message.webhook_id == self._webhook.id and message.author.name == self._name
+        return message.webhook_id == self._webhook.id and _same_name(message.author.name, self._name)
 
     def text_of(self, message: discord.Message) -> str:
         """Give the text that was posted."""
@@ -230,7 +230,7 @@ class Voices:
             if message.webhook_id is None:
                 ours = own.spoke(message)
             else:
-                ours = message.author.name == name and await self._is_our_webhook(place, message)
+                ours = _same_name(message.author.name, name) and await self._is_our_webhook(place, message)
             if ours:
                 found.append(message.id)
         return found
@@ -272,6 +272,11 @@ class Voices:
         if self._session is None:
             self._session = _session(self._client)
         return WebhookVoice(self._session, place, hook, speaker, quiet_links=self._quiet_links)
+
+
+def _same_name(first: str, second: str) -> bool:
+    """Compare names as Discord gives them back: it may have put plain spaces for others."""
+    return first.split() == second.split()
 
 
 def _session(client: discord.Client) -> aiohttp.ClientSession:

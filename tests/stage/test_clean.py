@@ -56,7 +56,8 @@ def seen_by_discord(message: str) -> list[str]:
         r"|(?P<link>https?://[^\s<]+[^<.,:;\"'\]\s])",
         re.IGNORECASE,
     )
-    return [match[0] for match in rules.finditer(message) if match.lastgroup == "link"]
+    links = [match[0] for match in rules.finditer(message) if match.lastgroup == "link"]
+    return [link for link in links if re.search(r"\w", link.partition("//")[2])]  # without a host it leads nowhere
 
 
 @settings(max_examples=600)
