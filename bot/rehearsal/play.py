@@ -65,7 +65,7 @@ async def play(options: PlayOptions) -> int:
     with _stopping_on_signals() as stopped, ExitStack() as stack:
         script = _open_script(options.script, stack)
         try:
-            async with _table(options) as (client, bot):
+            async with rehearsal(options) as (client, bot):
                 if script is None:
                     return await _at_the_terminal(client, bot)
                 return await _by_script(client, bot, script, options)
@@ -86,7 +86,11 @@ def _open_script(path: Path | None, stack: ExitStack) -> int | None:
 
 
 @asynccontextmanager
-async def _table(options: PlayOptions) -> AsyncIterator[tuple[TerminalClient, BotProcess]]:
+async def rehearsal(options: PlayOptions) -> AsyncIterator[tuple[TerminalClient, BotProcess]]:
+    """Lay the table and start the bot; gives the seat of the first player once the bot is ready.
+
+    Raises HearthsideError if the bot cannot be started or does not log in.
+    """
     room = Room()
     application = room.add_application("Hearthside")
     guild = room.add_guild("The Table")
@@ -102,7 +106,7 @@ async def _table(options: PlayOptions) -> AsyncIterator[tuple[TerminalClient, Bo
                 **options.environment,
             }
             async with running_bot(
-                options.bot_command, environment, log_path=options.log_path, folder=PROJECT
+                options.bot_command, environment, log_path=options.log_path, folder=PROJECT, complain=say
             ) as bot:
                 await _ready(room, application, bot, options.start_seconds)
                 yield TerminalClient(room, guild, application, campaign, first), bot

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from bot.errors import SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
 STOP_SECONDS = 10.0
 """How long the bot may take to end after it was asked to, before it is killed."""
 
+_SOON = 1.0
 _TAIL_BYTES = 16_384
 
 
@@ -47,21 +48,40 @@ class BotProcess:
         lines = "".join(f"\n  | {line}" for line in self.last_lines())
         return f"The bot has ended with exit code {self.exit_code}.{lines}\nIts whole log: {self.log_path}"
 
-    async def stop(self) -> None:
-        """Ask the bot to end, wait, and kill it if it does not. On Windows there is no asking."""
+    async def stop(self, complain: Callable[[str], None]) -> None:
+        """Ask the bot to end, wait, and kill it if it does not. On Windows there is no asking.
+
+        `complain` hears of it when that takes long. Cancelled, it kills at once.
+        """
         if self.exit_code is not None:
             return
         self._process.terminate()
         try:
-            await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+            if not await self._ends_within(_SOON):
+                complain("stopping the bot ...")
+            if not await self._ends_within(STOP_SECONDS - _SOON):
+                complain(f"The bot did not end within {STOP_SECONDS:g} seconds and is killed.")
+        finally:
+            if self.exit_code is None:
+                self._process.kill()
+        await self._process.wait()
+
+    async def _ends_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._process.wait(), seconds)
         except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+            return False
+        return True
 
 
 @asynccontextmanager
 async def running_bot(
-    command: Sequence[str], environment: Mapping[str, str], *, log_path: Path, folder: Path
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    log_path: Path,
+    folder: Path,
+    complain: Callable[[str], None],
 ) -> AsyncIterator[BotProcess]:
     """Run the bot in `folder` with `environment` on top of this process's, and stop it at the end.
 
@@ -87,4 +107,4 @@ async def running_bot(
     try:
         yield bot
     finally:
-        await asyncio.shield(bot.stop())
+        await bot.stop(complain)

@@ -111,14 +111,15 @@ class Terminal:
         self._feed = Feed()
         self._typing: dict[str, float] = {}
         self._typed: asyncio.Queue[str] = asyncio.Queue()
-        self._asked: tuple[str, asyncio.Future[str]] | None = None
+        self._form: asyncio.Queue[str | None] | None = None
+        self._question = ""
         self._moved = asyncio.Event()
         self._app = self._application(input, output)
 
     @property
     def asking(self) -> bool:
         """Whether the line being typed is an answer to a form."""
-        return self._asked is not None
+        return self._form is not None
 
     async def run(self) -> int:
         """Sit until the player leaves: exit code 0, or 1 if the bot ended before."""
@@ -128,7 +129,7 @@ class Terminal:
         for task in tasks:
             task.add_done_callback(self._broken)
         try:
-            return await self._app.run_async()
+            return await self._app.run_async(set_exception_handler=False)
         finally:
             for task in tasks:
                 task.cancel()
@@ -181,9 +182,9 @@ class Terminal:
     # What the player types
 
     def _accept(self, buffer: Buffer) -> bool:
-        if self._asked is not None:
-            self._asked[1].set_result(buffer.text)
-        elif buffer.text.strip():
+        if self._form is not None:
+            self._form.put_nowait(buffer.text)
+        else:
             self._typed.put_nowait(buffer.text)
         return False
 
@@ -191,7 +192,8 @@ class Terminal:
         while True:
             line = await self._typed.get()
             try:
-                await self._do(line.strip())
+                if line.strip():
+                    await self._do(line.strip())
             except TableError as error:
                 self._aside(f"⚠ {error}")
 
@@ -220,11 +222,21 @@ class Terminal:
 
     async def _fill(self, modal: Modal) -> dict[str, Any]:
         self._aside(f"{modal.title} (a form; Ctrl-C closes it)")
-        return {field.custom_id: await self._field(field) for field in modal.fields}
+        answers = self._form = asyncio.Queue()
+        try:
+            return {field.custom_id: await self._field(field, answers) for field in modal.fields}
+        finally:
+            self._form = None
+            while not answers.empty():  # typed ahead, past the last field
+                self._typed.put_nowait(answers.get_nowait() or "")
 
-    async def _field(self, field: Field) -> str | bool | list[str] | None:
+    async def _field(self, field: Field, answers: asyncio.Queue[str | None]) -> str | bool | list[str] | None:
+        self._question = question(field)
         while True:
-            typed = await self._ask(question(field))
+            self._app.invalidate()
+            typed = await answers.get()
+            if typed is None:
+                raise TableError("The form is closed; nothing was sent.")
             try:
                 value = field_value(field, typed.strip(), self.client.names)
             except TableError as error:
@@ -233,18 +245,9 @@ class Terminal:
                 self._aside(f"{question(field)}{typed}")
                 return value
 
-    async def _ask(self, label: str) -> str:
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._asked = (label, answer)
-        self._app.invalidate()
-        try:
-            return await answer
-        finally:
-            self._asked = None
-
     def _interrupt(self) -> None:
-        if self._asked is not None:
-            self._asked[1].set_exception(TableError("The form is closed; nothing was sent."))
+        if self._form is not None:
+            self._form.put_nowait(None)
         elif self._app.current_buffer.text:
             self._app.current_buffer.reset()
         else:
@@ -280,8 +283,8 @@ class Terminal:
         return to_formatted_text(ANSI("\n".join(lines[-most:])))
 
     def _prompt(self) -> StyleAndTextTuples:
-        if self._asked is not None:
-            return [("bold", self._asked[0])]
+        if self._form is not None:
+            return [("bold", self._question)]
         return [("bold", self.client.member.name), ("", f" in #{self.client.channel.name}> ")]
 
     def _columns(self) -> int:
