@@ -41,12 +41,13 @@ async def run(settings: Settings) -> None:
     so and goes on with mentions, replies and commands.
     """
     point_discord_at(settings.discord_api_url)
+    hush_voice_warnings()
     for warning in warnings():
-        structlog.get_logger("store").warning(warning)
+        structlog.get_logger("hearthside.store").warning(warning)
     try:
         await _run(settings, listen=settings.listen)
     except discord.PrivilegedIntentsRequired:
-        structlog.get_logger("discord").warning(
+        structlog.get_logger("hearthside").warning(
             "The Message Content intent is off, so the bot only hears mentions, replies and commands. "
             "Turn it on at https://discord.com/developers/applications > Bot, or set LISTEN=false."
         )
@@ -92,7 +93,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
             personas,
             clock,
             rng=rng,
-            on_report=lambda text: structlog.get_logger("personas").warning(text),
+            on_report=lambda text: structlog.get_logger("hearthside.personas").warning(text),
             on_commands_changed=lambda: client.soon(client.sync_commands()),
         )
         client.furnish(
@@ -122,3 +123,9 @@ def make_backends(settings: Settings, clock: Clock) -> Backends:
 def point_discord_at(api_url: str) -> None:
     """Send discord.py's requests to that address. It has no setting for it but this class attribute."""
     discord.http.Route.BASE = api_url
+
+
+def hush_voice_warnings() -> None:
+    """Keep discord.py from reporting at every start that it cannot play sound: the bot never does."""
+    discord.VoiceClient.warn_nacl = False
+    discord.VoiceClient.warn_dave = False

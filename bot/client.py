@@ -69,7 +69,7 @@ class Hearthside(commands.AutoShardedBot):
         self._clock = clock
         self._furniture: tuple[commands.Cog, ...] = ()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._log = structlog.get_logger("discord")
+        self._log = structlog.get_logger("hearthside")
 
     def furnish(self, *cogs: commands.Cog) -> None:
         """Say which cogs are loaded when the bot starts, in their order."""
@@ -127,7 +127,7 @@ def explain(error: BaseException, *, where: str) -> str:
     if isinstance(error, app_commands.CheckFailure):
         return f"⚠ {error}" if str(error) else "⚠ You may not do that here."
     error_id = secrets.token_hex(3)
-    structlog.get_logger("bug").error("failed", where=where, id=error_id, exc_info=error)
+    structlog.get_logger("hearthside.bug").error("failed", where=where, id=error_id, exc_info=error)
     return f"⚠ Something went wrong inside the bot. The operator finds it in the log as {error_id}."
 
 
@@ -139,7 +139,7 @@ async def whisper(interaction: discord.Interaction[Any], text: str) -> None:
         else:
             await interaction.response.send_message(text, ephemeral=True)
     except discord.HTTPException as error:
-        structlog.get_logger("discord").warning(
+        structlog.get_logger("hearthside").warning(
             "no_answer_possible", code=error.code, command=_name(interaction)
         )
 

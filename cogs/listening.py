@@ -33,7 +33,7 @@ class Listening(commands.Cog):
         self._client = client
         self._table = table
         self._backends = backends
-        self._log = structlog.get_logger("discord")
+        self._log = structlog.get_logger("hearthside")
         self._arrived = False
 
     @commands.Cog.listener()

@@ -59,7 +59,7 @@ class Prompter:
         self._answer_tokens = answer_tokens
         self._counters: dict[str, ServerCounter] = {}
         self._limits: dict[str, int] = {}  # what a server said its context was, when it refused a prompt
-        self._log = structlog.get_logger("prompt")
+        self._log = structlog.get_logger("hearthside.prompt")
 
     async def build(
         self, scene: Scene, backend: Backend, persona: Persona, seq: int, *, model: str | None, tight: bool

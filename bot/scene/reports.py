@@ -61,13 +61,14 @@ class Reports:
             entries = await log.count(connection, scene.id)
             played = await turns.count(connection, scene.id)
         paused = " (paused)" if scene.record.state is SceneState.PAUSED else ""
+        in_window = len(scene.window.entries)
         players = ", ".join(scene.players()) or "nobody yet"
         return [
             f"**{scene.record.title}**{paused}",
             f"On stage: {', '.join(self._cast(scene))}.",
             f"Players: {players}.",
             f"Who answers: {scene.record.mode}.",
-            f"Story: {entries} entries in {played} turns; the model reads the last {len(scene.window.entries)}.",
+            f"Story: {entries} entries in {played} turns; the model reads the last {in_window}.",
             *self._last_answer(scene),
         ]
 
@@ -119,7 +120,7 @@ class Reports:
         )
         return [
             f"Last answer: {last.backend}" + (f", {last.model}" if last.model else "") + ".",
-            f"Its prompt: {last.prompt_tokens} tokens ({counted}){evaluated}; it can read {last.context_length}.",
+            f"Its prompt: {last.prompt_tokens} of {last.context_length} tokens ({counted}){evaluated}.",
         ]
 
 

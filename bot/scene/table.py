@@ -72,7 +72,7 @@ class Table:
         self._answering = answering
         self._rng = rng
         self._scenes: dict[int, Scene] = {}
-        self._log = structlog.get_logger("table")
+        self._log = structlog.get_logger("hearthside.table")
 
     # -- scenes -------------------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ class Answering:
         self._stage = stage
         self._prompter = prompter
         self._clock = clock
-        self._log = structlog.get_logger("turn")
+        self._log = structlog.get_logger("hearthside.turn")
 
     async def give(self, scene: Scene, reply: Reply, *, resumed: bool) -> None:
         """Give one answer, unless it was given before. It ends visibly, whatever goes wrong.

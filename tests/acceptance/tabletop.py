@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.invite import PERMISSIONS
-from bot.rehearsal.events import MessageCreated, MessageEdited
+from bot.rehearsal.events import Event, MessageCreated, MessageEdited
 from bot.rehearsal.play_bot import BotProcess, running_bot
 from bot.rehearsal.room import Room
 
@@ -63,10 +63,14 @@ class Tabletop:
         }
         command = (sys.executable, "-m", "bot", "run")
         log = self.folder / "bot.log"
-        async with running_bot(command, settings, log_path=log, folder=PROJECT) as process:
+        async with running_bot(command, settings, log_path=log, folder=PROJECT, complain=print) as process:
             self.process = process
-            await self.room.ready(self.application, timeout=PATIENCE)
-            yield process
+            try:
+                await self.room.ready(self.application, timeout=PATIENCE)
+                yield process
+            except BaseException:
+                print(self.log())  # noqa: T201  # pytest shows it with the failure
+                raise
 
     def log(self) -> str:
         """Give what the bot has logged."""
@@ -94,14 +98,18 @@ class Tabletop:
         answer = await self.command("scene start", options or {"title": "The Drowned Bell"}, channel=channel)
         assert not answer.content.startswith("⚠"), answer.content
         event = await self.room.wait_for(
-            lambda event: (
-                isinstance(event, MessageCreated) and event.message.webhook_id and event.channel is channel
-            ),
+            lambda event: event.channel is channel and self.in_character(event),
             PATIENCE,
             since=since,
         )
         assert isinstance(event, MessageCreated)
         return event.message
+
+    def in_character(self, event: Event) -> bool:
+        """Tell whether a persona has spoken: through a webhook that is not the answer to a command."""
+        if not isinstance(event, MessageCreated) or event.message.webhook_id is None:
+            return False
+        return event.message.author.id != self.application.user.id
 
     async def says(
         self, who: Member, text: str, *, channel: Channel | None = None, **options: Any
