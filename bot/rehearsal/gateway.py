@@ -273,7 +273,7 @@ class Gateway:
             },
         )
         for guild in guilds:
-            self._state.guild_joined(guild, application)
+            self._state.guild_joined(guild, application, new=False)
 
     def _resume(self, connection: Connection, data: Json) -> None:
         self._authenticate(data)

@@ -217,7 +217,6 @@ def guild_create_payload(guild: Guild, application: Application, *, everybody: b
     return guild_payload(guild) | {
         "joined_at": isoformat(member.joined_at),
         "large": False,
-        "unavailable": False,
         "member_count": len(guild.members),
         "voice_states": [],
         "members": [full_member_payload(each) for each in listed],

@@ -199,12 +199,13 @@ class State:
 
         self.publish(Signal(name, render, intents.GUILDS, guild))
 
-    def guild_joined(self, guild: Guild, application: Application) -> None:
-        """Tell a bot that it is in a server now."""
+    def guild_joined(self, guild: Guild, application: Application, *, new: bool = True) -> None:
+        """Tell a bot that it is in a server now, or where not `new`, on connecting, that it still is."""
 
         def render(viewer: Viewer) -> Json:
             everybody = bool(viewer.intents & intents.GUILD_PRESENCES)
-            return guild_create_payload(guild, viewer.application, everybody=everybody)
+            known = {} if new else {"unavailable": False}  # absent is how a bot tells joining from connecting
+            return guild_create_payload(guild, viewer.application, everybody=everybody) | known
 
         self.publish(Signal("GUILD_CREATE", render, intents.GUILDS, guild, only=application))
 

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 with warnings.catch_warnings():
@@ -16,6 +17,7 @@ with warnings.catch_warnings():
     from discord.ext import commands
 
 from bot.rehearsal.room import Room
+from tests.rehearsal.hand_clock import HandClock
 
 if TYPE_CHECKING:
     from bot.rehearsal.guilds import Channel, Guild, Member
@@ -42,6 +44,7 @@ class Actor(commands.AutoShardedBot):
         )
         self.prepare = prepare
         self.heard: list[discord.Message] = []
+        self.lines: list[str] = []  # as they were; `heard` changes with edits
         self.edits: list[discord.RawMessageUpdateEvent] = []
         self.deleted: list[int] = []
         self.typing: list[int] = []
@@ -57,6 +60,7 @@ class Actor(commands.AutoShardedBot):
 
     async def on_message(self, message: discord.Message) -> None:
         self.heard.append(message)
+        self.lines.append(message.content)
 
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
         self.edits.append(event)
@@ -72,16 +76,61 @@ class Actor(commands.AutoShardedBot):
 
 
 @dataclass
+class Reply:
+    """What the room answered."""
+
+    status: int
+    json: Any
+    headers: Mapping[str, str]
+
+    @property
+    def code(self) -> int:
+        """Discord's code for a refusal."""
+        return int(self.json["code"])
+
+    def faults(self) -> dict[str, str]:
+        """Where in the body which mistake is: dotted path to Discord's word for it."""
+        found: dict[str, str] = {}
+
+        def walk(tree: Mapping[str, Any], path: str) -> None:
+            for name, inner in tree.items():
+                if name == "_errors":
+                    found[path] = inner[0]["code"]
+                else:
+                    walk(inner, f"{path}.{name}".lstrip("."))
+
+        walk(self.json.get("errors", {}), "")
+        return found
+
+
+@dataclass
 class Table:
     """A served room with one server, one channel, two people and an invited application."""
 
     room: Room
+    clock: HandClock
     address: Address
     application: Application
     guild: Guild
     channel: Channel
     ann: Member
     ben: Member
+
+    async def api(
+        self, method: str, path: str, json: object = None, *, token: str | None = "", **options: Any
+    ) -> Reply:
+        """Make one request as the bot, without discord.py's own checks in front of it."""
+        headers = options.pop("headers", {})
+        if token is not None:
+            headers["Authorization"] = f"Bot {token or self.application.token}"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(
+                method, self.address.api_url + path, json=json, headers=headers, **options
+            ) as reply,
+        ):
+            read = await reply.json() if reply.content_type == "application/json" else None
+            return Reply(reply.status, read, reply.headers)
 
     @asynccontextmanager
     async def actor(
@@ -107,7 +156,7 @@ class Table:
 
 
 @asynccontextmanager
-async def _lay(room: Room) -> AsyncIterator[Table]:
+async def _lay(room: Room, clock: HandClock) -> AsyncIterator[Table]:
     application = room.add_application("Hearthside")
     guild = room.add_guild("The Table")
     channel = guild.add_text_channel("campaign")
@@ -117,12 +166,14 @@ async def _lay(room: Room) -> AsyncIterator[Table]:
     async with room.serve() as address:
         discord.http.Route.BASE, discord.asset.Asset.BASE = address.api_url, address.cdn_url
         try:
-            yield Table(room, address, application, guild, channel, ann, ben)
+            yield Table(room, clock, address, application, guild, channel, ann, ben)
         finally:
             discord.http.Route.BASE, discord.asset.Asset.BASE = before
 
 
 @pytest.fixture
 async def table() -> AsyncIterator[Table]:
-    async with _lay(Room(rng_seed=1)) as laid:
+    """A table whose clock stands still unless the test moves it."""
+    clock = HandClock()
+    async with _lay(Room(rng_seed=1, clock=clock), clock) as laid:
         yield laid
