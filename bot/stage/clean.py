@@ -52,7 +52,7 @@ _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _SCHEME_BEGUN = re.compile(r"h(?:t(?:t(?:ps?(?::/?)?)?)?)?\Z", re.IGNORECASE)
 _TOKEN = re.compile(r"\\[^0-9A-Za-z\s]|`+|https?://", re.IGNORECASE)
 _PARTNER = re.compile(r"\n|`+")
-_ADDRESS = re.compile(r"https?://[^\s<`]*", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://[^\s<`]{0,2000}", re.IGNORECASE)
 _ALLOWABLE = re.compile(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)+)(?::\d{1,5})?(?:[/?#][!-~]*)?", re.IGNORECASE)
 _ENDINGS = ".,:;!?\"'*_~|>]}\u2026\u201d\u2019"
 _BREAK = "\u200b"
@@ -181,9 +181,11 @@ class _Pass:
 
 def _trimmed(address: str) -> str:
     """Leave off what ends the sentence around the address, not the address."""
-    while address:
-        if address[-1] in _ENDINGS or (address[-1] == ")" and address.count(")") > address.count("(")):
-            address = address[:-1]
-        else:
+    end, unpaired = len(address), address.count(")") - address.count("(")
+    while end > 0:
+        if address[end - 1] == ")" and unpaired > 0:
+            unpaired -= 1
+        elif address[end - 1] not in _ENDINGS:
             break
-    return address
+        end -= 1
+    return address[:end]

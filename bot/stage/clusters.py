@@ -35,8 +35,7 @@ def _extends(character: str) -> bool:
     category = unicodedata.category(character)
     return (
         category in {"Mn", "Mc", "Me"}
-        or character == _JOINER
-        or character == "\u200c"
+        or character in "\u200c\u200d"
         or "\U0001f3fb" <= character <= "\U0001f3ff"  # skin tones
         or "\U000e0020" <= character <= "\U000e007f"  # tags of regional flags
         or character in "\uff9e\uff9f\u0e33\u0eb3"

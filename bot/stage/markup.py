@@ -70,11 +70,11 @@ class Markup:
             position = self._read(position)
         if self._from <= len(text):
             self.stretches.append(Stretch(self._from, len(text), self._open))
+        self._firsts = [stretch.first for stretch in self.stretches]
 
     def at(self, position: int) -> Open | None:
         """Give the markers open at `position`, or None inside a marker."""
-        index = bisect_right(self.stretches, position, key=lambda stretch: stretch.first) - 1
-        stretch = self.stretches[index]
+        stretch = self.stretches[bisect_right(self._firsts, position) - 1]
         return stretch.markers if stretch.first <= position <= stretch.last else None
 
     def _change(self, last: int, first: int, markers: Open) -> None:

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 from bot.clock import Clock
 
 EDIT_INTERVAL = 1.2
-"""Seconds between two edits in one channel. Discord allows about five in five seconds; the rest is headroom."""
+"""Seconds between two edits in one channel. Discord allows about five in five seconds."""
 
 
 class Lane:

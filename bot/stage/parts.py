@@ -183,7 +183,7 @@ class Parts:
         """Post anew from message `index` on, once, because it can no longer be changed."""
         if self._started_anew:
             raise StageError(
-                f"What {self._speaker.name} says in <#{self._place.channel_id}> is being deleted while it is written.",
+                f"What {self._speaker.name} says in <#{self._place.channel_id}> is deleted while written.",
                 hint="Check what moderates that channel.",
             )
         while len(self._standing) > index:

@@ -57,7 +57,7 @@ def unreachable(place: Place) -> StageError:
 
 
 def refused(error: discord.HTTPException, place: Place, missing: tuple[str, ...] = ()) -> StageError:
-    """Say why Discord would not show an answer in `place`. `missing` names permissions known to be missing."""
+    """Say why Discord would not show an answer in `place`. `missing` names permissions it lacks."""
     where = f"<#{place.channel_id}>"
     if error.code in {NO_ACCESS, NO_PERMISSION}:
         names = " and ".join(f'"{name}"' for name in missing or _likely_missing(error, place))
@@ -73,7 +73,7 @@ def refused(error: discord.HTTPException, place: Place, missing: tuple[str, ...]
         return StageError(f"The thread {where} is closed.", hint="A moderator can open it again.")
     if error.status == 429:
         return StageError(
-            "Discord refuses every request from this address for a while, because too many were refused before.",
+            "Discord refuses every request from this address for a while, for too many were refused.",
             hint="Stop other bots behind the same address and wait an hour.",
         )
     return StageError(
@@ -101,7 +101,7 @@ def missing_permissions(client: discord.Client, place: Place) -> tuple[str, ...]
 
 
 def known_permissions(client: discord.Client, place: Place) -> discord.Permissions | None:
-    """Give the bot's own permissions in `place` (for a thread: in its parent), or None if they are not known."""
+    """Give the bot's own permissions in `place` (of a thread: its parent), or None if they are not known."""
     guild = client.get_guild(place.guild_id) if place.guild_id else None
     channel = guild.get_channel(place.parent_id or place.channel_id) if guild else None
     if guild is None or channel is None or guild.me is None:

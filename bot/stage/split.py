@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.stage.clusters import is_boundary
-from bot.stage.markup import FENCE, Markup, Open, closing, in_code, in_fence
+from bot.stage.markup import FENCE, Markup, Open, Stretch, closing, in_code, in_fence
 
 MESSAGE_LIMIT = 2000
 """Code points in one Discord message."""
@@ -15,6 +15,7 @@ MESSAGE_LIMIT = 2000
 SMALLEST_LIMIT = 80
 """Below this, markers that must be closed and opened again could leave no room for text."""
 
+_LONGEST_CLOSING = len("||***___~~``")
 _LINE_END = re.compile(r"[^\S\n]*\n")
 _SPACES = re.compile(r"[^\S\u00a0\u202f\u2007]+")
 _AFTER_STOP = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019\u00bb*_~|)\]`]*\Z")
@@ -70,9 +71,13 @@ def pieces(text: str, limit: int = MESSAGE_LIMIT) -> list[Piece]:
     while start < len(text):
         opener = "".join(markers)
         window = text[start : start + limit - len(opener) + 1]
-        overflow = _overflow(window, markers, limit - len(opener))
+        if len(window) <= limit - len(opener) - _LONGEST_CLOSING and FENCE not in opener + window:
+            found.append(Piece(start, len(text), opener, ""))
+            break
+        stretches = Markup(window, markers).stretches
+        overflow = _overflow(stretches, len(window), limit - len(opener))
         if overflow is None:
-            end_markers = Markup(window, markers).stretches[-1].markers
+            end_markers = stretches[-1].markers
             closer = closing(end_markers) if in_fence(end_markers) else ""
             found.append(Piece(start, len(text), opener, closer))
             break
@@ -83,13 +88,13 @@ def pieces(text: str, limit: int = MESSAGE_LIMIT) -> list[Piece]:
     return found
 
 
-def _overflow(window: str, markers: Open, room: int) -> int | None:
+def _overflow(stretches: Sequence[Stretch], length: int, room: int) -> int | None:
     """Find the first position at which the text before it, its open markers closed, exceeds `room`."""
-    for stretch in Markup(window, markers).stretches:
+    for stretch in stretches:
         first = max(stretch.first, room - len(closing(stretch.markers)) + 1)
         if first <= min(stretch.last, room):
             return first
-    return room + 1 if len(window) > room else None
+    return room + 1 if length > room else None
 
 
 def _resume(text: str, end: int, markers: Open) -> tuple[int, Open]:
@@ -121,6 +126,7 @@ class _Window:
         self._text = text
         self._room = room
         self._markup = Markup(text, markers)
+        self._blank = len(text) - len(text.lstrip())
 
     def cut(self) -> _Cut:
         """Choose the latest cut of the best kind.
@@ -160,7 +166,7 @@ class _Window:
 
     def _cut(self, position: int, kind: str) -> _Cut | None:
         markers = self._markup.at(position)
-        if markers is None or not self._fits(position, markers) or not self._text[:position].strip():
+        if markers is None or not self._fits(position, markers) or position <= self._blank:
             return None
         if in_fence(markers):
             kind = "code line" if kind in {"paragraph", "line"} else "code"

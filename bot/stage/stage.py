@@ -98,7 +98,7 @@ class DiscordStage:
 
     @asynccontextmanager
     async def thinking(self, place: Place) -> AsyncIterator[None]:
-        """Show the typing signal while the context is open. Entering waits for nothing, and no failure shows."""
+        """Show the typing signal while the context is open. Entering waits for nothing; no failure shows."""
         typing = asyncio.create_task(self._type(place))
         self._keep(typing)
         try:

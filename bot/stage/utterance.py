@@ -55,17 +55,18 @@ class StreamedUtterance:
         self._text = ""
         self._final = False
         self._room = MESSAGE_LIMIT
+        self._cut: tuple[tuple[str, bool, int], list[str]] = (("", False, 0), [])
         self._changed = asyncio.Event()
         self._called_off = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def write(self, text: str) -> None:
-        """Show `text`, the whole answer so far. Returns at once; what a newer text overtakes is never sent."""
+        """Show `text`, the whole answer so far. Returns at once; what a newer text overtakes is not sent."""
         if not self._final and not self._called_off.is_set():
             self._begin(text)
 
     async def finish(self, text: str) -> tuple[int, ...]:
-        """Show the whole answer, which may be shorter than what was written, and give the ids of its messages.
+        """Show the whole answer, which may be shorter than what was written; give its messages' ids.
 
         Raises StageError if it cannot be shown, and whatever `on_posted` raised.
         """
@@ -136,8 +137,12 @@ class StreamedUtterance:
         return len(self._text) >= FIRST_TEXT_LENGTH or first_sentence_ready(self._text)
 
     def _texts(self) -> list[str]:
-        clean = self._cleaner.clean if self._final else self._cleaner.clean_start
-        return split(clean(self._text), self._room)
+        """Give what the messages should show now."""
+        wanted = (self._text, self._final, self._room)
+        if self._cut[0] != wanted:
+            clean = self._cleaner.clean if self._final else self._cleaner.clean_start
+            self._cut = (wanted, split(clean(self._text), self._room))
+        return self._cut[1]
 
     async def _change(self) -> None:
         """Make the next change with the newest text, waiting for the channel's turn if it is an edit."""

@@ -181,7 +181,7 @@ class Voices:
         return OwnVoice(self._client, place, name, quiet_links=self._quiet_links and speaker is not None)
 
     async def of_message(self, place: Place, message_id: int, speaker: Speaker) -> Voice | None:
-        """Give the voice that can change a message of ours, or None if nothing can. Raises UnreachableError."""
+        """Give the voice that can change a message of ours, None if nothing can. Raises UnreachableError."""
         try:
             async with reaching():
                 message = await self._channel(place).fetch_message(message_id)

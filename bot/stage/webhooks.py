@@ -137,7 +137,7 @@ class Webhooks:
     async def _delete_unused(self, channel: _Channel, speakers: tuple[Speaker, ...]) -> None:
         gone = {speaker.slug for speaker in speakers}
         for users in channel.users.values():
-            users -= gone
+            users.difference_update(gone)
         own = {own_name(speaker) for speaker in speakers}
         for hook in list(channel.hooks.values()):
             if channel.users[hook.name] or hook.name not in own | {SHARED_NAME}:
@@ -167,17 +167,16 @@ class Webhooks:
         _log.warning("The bot speaks as itself in channel %d for ten minutes: %s.", channel_id, reason)
 
     async def _choose(self, channel_id: int, channel: _Channel, speaker: Speaker) -> Hook | None:
-        async with reaching():
-            await self._list(channel_id, channel)
-            try:
+        try:
+            async with reaching():
+                await self._list(channel_id, channel)
+                own = None
                 if stamp(speaker.avatar) is not None:
                     own = await self._own(channel_id, channel, speaker)
-                    if own is not None:
-                        return own
-                return await self._shared(channel_id, channel, speaker)
-            except UnreachableError:
-                channel.listed = False
-                raise
+                return own or await self._shared(channel_id, channel, speaker)
+        except UnreachableError:
+            channel.listed = False  # one may have been made
+            raise
 
     async def _list(self, channel_id: int, channel: _Channel) -> None:
         if channel.listed:

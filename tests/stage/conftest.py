@@ -121,6 +121,24 @@ class Table:
         while not holds():
             await self.room.wait_for(lambda _: True)
 
+    def was_edited(self, times: int) -> bool:
+        return sum(each.edited_count for each in self.messages()) == times
+
+    async def asked(self, method: str, route: str) -> None:
+        """Wait until the client has made such a request."""
+        while not self.requests(method, route):  # noqa: ASYNC110  the room tells of what people see, not of requests
+            await asyncio.sleep(0.005)
+
+    async def known(self, channel: Channel, **permissions: bool) -> None:
+        """Wait until the gateway has told the client of these permissions of its own."""
+        while True:
+            known = self.client.get_channel(channel.id)
+            if isinstance(known, discord.TextChannel):
+                own = known.permissions_for(known.guild.me)
+                if all(getattr(own, name) is value for name, value in permissions.items()):
+                    return
+            await asyncio.sleep(0.005)
+
     def new_stage(self) -> DiscordStage:
         """The stage of a bot that has just been started."""
         return DiscordStage(self.client, self.clock)
@@ -157,7 +175,8 @@ async def _lay(*, gateway: bool) -> AsyncIterator[Table]:
     before = discord.http.Route.BASE
     async with room.serve() as address:
         discord.http.Route.BASE = address.api_url
-        client = discord.AutoShardedClient(intents=discord.Intents.default(), guild_ready_timeout=0.05)
+        intents = discord.Intents.default()
+        client = discord.AutoShardedClient(intents=intents, guild_ready_timeout=0.05)
         try:
             clock = TableClock()
             stage = DiscordStage(client, clock)
@@ -178,7 +197,7 @@ async def _lay(*, gateway: bool) -> AsyncIterator[Table]:
 
 @pytest.fixture
 async def table() -> AsyncIterator[Table]:
-    """A table whose client knows nothing but its own name, as with thousands of servers right after a start."""
+    """A table whose client knows only its own name, as right after a start in thousands of servers."""
     async with _lay(gateway=False) as laid:
         stage: Stage = laid.stage  # the protocol, checked
         assert stage

@@ -48,7 +48,7 @@ texts = st.lists(st.sampled_from(_BITS), max_size=14).map("".join)
 
 
 def seen_by_discord(message: str) -> list[str]:
-    """The addresses that Discord makes links of, by the rules of its renderer (fences, code, escapes, links)."""
+    """The addresses that Discord makes links of, by the rules of its renderer."""
     rules = re.compile(
         r"(?P<escape>\\[^0-9A-Za-z\s])"
         r"|(?P<fence>```(?:[A-Za-z0-9_+\-.#]+?\n)?\n*[^\n][\s\S]*?\n*```)"
@@ -57,17 +57,17 @@ def seen_by_discord(message: str) -> list[str]:
         re.IGNORECASE,
     )
     links = [match[0] for match in rules.finditer(message) if match.lastgroup == "link"]
-    return [link for link in links if re.search(r"\w", link.partition("//")[2])]  # without a host it leads nowhere
+    return [link for link in links if re.search(r"\w", link.partition("//")[2])]  # else it leads nowhere
 
 
-@settings(max_examples=600)
+@settings(max_examples=300, deadline=None)
 @given(texts)
 def test_discord_sees_no_address_in_what_a_model_wrote(text: str) -> None:
     for message in split(CLOSED.clean(text)):
         assert seen_by_discord(message) == []
 
 
-@settings(max_examples=250)
+@settings(max_examples=125, deadline=None)
 @given(texts)
 def test_discord_sees_no_address_while_it_is_being_written(text: str) -> None:
     for end in range(len(text)):
@@ -75,14 +75,14 @@ def test_discord_sees_no_address_while_it_is_being_written(text: str) -> None:
             assert seen_by_discord(message) == []
 
 
-@settings(max_examples=250)
+@settings(max_examples=125, deadline=None)
 @given(texts, st.integers(80, 90))
 def test_discord_sees_no_address_in_an_answer_of_several_messages(text: str, limit: int) -> None:
     for message in split(CLOSED.clean(text * 3), limit):
         assert seen_by_discord(message) == []
 
 
-@settings(max_examples=250)
+@settings(max_examples=125, deadline=None)
 @given(texts, texts)
 def test_what_is_shown_of_a_growing_answer_stays_its_beginning(text: str, more: str) -> None:
     for cleaner in (CLOSED, OPEN_TO_WIKIPEDIA):
@@ -91,12 +91,13 @@ def test_what_is_shown_of_a_growing_answer_stays_its_beginning(text: str, more: 
         assert cleaner.clean_start(text + more).startswith(start)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_characters="hH"), max_size=200))
 def test_text_without_addresses_is_shown_as_it_is(text: str) -> None:
     assert CLOSED.clean(text) == CLOSED.clean_start(text) == text
 
 
-@settings(max_examples=250)
+@settings(max_examples=125, deadline=None)
 @given(texts)
 def test_only_the_allowed_domain_gets_through(text: str) -> None:
     for message in split(OPEN_TO_WIKIPEDIA.clean(text)):
@@ -149,7 +150,7 @@ def test_an_allowed_domain_cannot_be_feigned(address: str, *, allowed: bool) -> 
         ("  Marta \n of  the Bell ", "Marta of the Bell"),
         ("Bonnie and Clyde", "Bonnie and C\u200alyde"),
         ("DISCORDIA", "D\u200aISCORDIA"),
-        ("Ｄiscord", "Ｄ\u200aiscord"),
+        ("\uff24iscord", "\uff24\u200aiscord"),
         ("everyone", "e\u200averyone"),
         ("Here", "H\u200aere"),
         ("Hereward", "Hereward"),
@@ -164,6 +165,7 @@ def test_the_name_a_persona_is_shown_under(name: str, shown: str) -> None:
     assert shown_name(name) == shown
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=120)
     | st.lists(st.sampled_from(["clyde", "Discord", "here", "cly", "dis", "cord", "de", " "])).map("".join)

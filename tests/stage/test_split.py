@@ -49,7 +49,7 @@ anything = prose | st.text(max_size=300)
 limits = st.integers(80, 140)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None)
 @given(anything, limits)
 def test_no_message_is_too_long_or_empty(text: str, limit: int) -> None:
     for message in split(text, limit):
@@ -57,7 +57,7 @@ def test_no_message_is_too_long_or_empty(text: str, limit: int) -> None:
         assert message.strip()
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None)
 @given(anything, limits)
 def test_the_messages_together_are_the_text_but_for_white_space_at_the_cuts(text: str, limit: int) -> None:
     position = 0
@@ -67,14 +67,14 @@ def test_the_messages_together_are_the_text_but_for_white_space_at_the_cuts(text
     assert text[position:].strip() in {"", "`", "``", "```"}
 
 
-@settings(max_examples=300)
+@settings(max_examples=150, deadline=None)
 @given(anything, anything, limits)
 def test_what_stands_does_not_change_while_the_answer_grows(text: str, more: str, limit: int) -> None:
     standing = split(text, limit)[:-1]
     assert split(text + more, limit)[: len(standing)] == standing
 
 
-@settings(max_examples=100)
+@settings(max_examples=50, deadline=None)
 @given(prose, limits)
 def test_no_step_of_a_stream_changes_what_stands(text: str, limit: int) -> None:
     standing: list[str] = []
@@ -84,7 +84,7 @@ def test_no_step_of_a_stream_changes_what_stands(text: str, limit: int) -> None:
         standing = messages[:-1]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None)
 @given(anything, limits)
 def test_no_cut_breaks_a_character_unless_it_fills_a_whole_message(text: str, limit: int) -> None:
     regex = pytest.importorskip("regex")
@@ -94,7 +94,7 @@ def test_no_cut_breaks_a_character_unless_it_fills_a_whole_message(text: str, li
         assert piece.end in ends or longest > 8
 
 
-@settings(max_examples=300)
+@settings(max_examples=150, deadline=None)
 @given(st.text(max_size=30))
 def test_a_boundary_found_is_a_boundary_of_unicode(text: str) -> None:
     regex = pytest.importorskip("regex")
@@ -102,7 +102,7 @@ def test_a_boundary_found_is_a_boundary_of_unicode(text: str) -> None:
     assert {position for position in range(len(text) + 1) if is_boundary(text, position)} <= ends
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.sampled_from([word for word in _WORDS if word.isascii()]), min_size=1, max_size=400), limits
 )
@@ -110,7 +110,7 @@ def test_no_word_is_broken(words: list[str], limit: int) -> None:
     assert " ".join(split(" ".join(words), limit)).split() == words
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.lists(
