@@ -63,8 +63,15 @@ def _bring_up(connection: Connection, path: Path) -> None:
             f"The database {path} belongs to another program.",
             hint="Point DATABASE_URL to another file.",
         )
-    elif (version := _version(connection)) != HEAD:
-        _migrate(connection, version, path)
+    else:
+        _require_writable(connection)
+        if (version := _version(connection)) != HEAD:
+            _migrate(connection, version, path)
+
+
+def _require_writable(connection: Connection) -> None:
+    """Fail for a read-only file: SQLite begins a transaction on it and says so only when it shall write."""
+    connection.execute(text("DELETE FROM alembic_version WHERE 0"))
 
 
 def _version(connection: Connection) -> str | None:

@@ -56,6 +56,8 @@ class Store:
         read_engine = _engine(path, begin="BEGIN", size=READERS, patience=patience)
         try:
             with explained(path):
+                # What cannot be opened fails here, not in a connection's thread that outlives the event loop.
+                sqlite3.connect(path).close()
                 await schema.prepare(write_engine, path)
                 writer = await write_engine.connect()
         except BaseException:
@@ -99,6 +101,7 @@ def _engine(path: Path, *, begin: str, size: int, patience: float) -> AsyncEngin
         pool_size=size,
         max_overflow=0 if size == 1 else 8,
         connect_args={"isolation_level": None, "timeout": patience},
+        hide_parameters=True,  # what players say has no place in an error's text
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -132,9 +135,9 @@ class explained:  # noqa: N801  # reads as a phrase where it is used: `with expl
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Raise SetupError in place of an error that the operator can mend."""
-        if not isinstance(error, DBAPIError):
+        if not isinstance(error, DBAPIError | sqlite3.Error):
             return
-        said = str(error.orig).lower()
+        said = str(getattr(error, "orig", error)).lower()
         for words, message, hint in _CAUSES:
             if words in said:
                 raise SetupError(message.format(path=self._path), hint=hint) from error

@@ -42,7 +42,7 @@ LEAVES_DANGLING_ROWS = """
 
 
 def next_version(folder: Path, upgrade: str) -> Path:
-    migrations = folder / "migrations"
+    migrations = folder / "100% sure" / "migrations"
     shutil.copytree(schema.MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
     (migrations / "versions" / "9999_next.py").write_text(
         dedent(f"""\
