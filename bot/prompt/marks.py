@@ -20,7 +20,7 @@ _MARK = re.compile(
     r"|<(?:start|end)_of_[a-z]{1,20}>|\[/?INST\]|<</?SYS>>)",
     re.IGNORECASE,
 )
-_ENDS = re.compile(r"end|eo[stm]\b|/s>|/INST|return|<turn\|", re.IGNORECASE)
+_ENDS = re.compile(r"end(?!_header)|eo[stm]\b|/s>|/INST|return|<turn\|", re.IGNORECASE)
 _LONGEST = 64
 _LONGEST_CLOSE = 80
 _OPEN = re.compile(r"(?:<[|/\uff5c]?[\w|\uff5c:/]{0,60}|\[/?[A-Z_]{0,20}|◁/?\w{0,6})\Z")

@@ -186,12 +186,13 @@ class Window:
             return ()
         asked = len(self._entries) if before is None else bisect_left(self._entries, before, key=_seq)
         start = cut(self._entries, budget.low, asked)
-        if sum(map(_cost, self._entries[start:])) > budget.high:
+        too_much = sum(map(_cost, self._entries[start:])) > budget.high
+        if too_much:
             start = max(start, len(self._entries) - max(budget.low // LEAST_PIECE, 1))
         gone = tuple(self._entries[:start])
         self._entries = self._entries[start:]
         self._tokens = sum(map(_cost, self._entries))
-        if self._tokens > budget.high:
+        if too_much:
             self._shorten(budget.low, count)
         return gone
 
