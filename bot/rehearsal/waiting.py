@@ -37,9 +37,10 @@ class Timers:
 
     def later(self, seconds: float, action: Callable[[], None]) -> asyncio.Task[None]:
         """Call `action` after that many seconds of the room's clock, unless the task is cancelled."""
+        due = self._clock.monotonic() + seconds
 
         async def wait() -> None:
-            await self._clock.sleep(seconds)
+            await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
             action()
 
         task = asyncio.get_running_loop().create_task(wait())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+import yarl
 
 with warnings.catch_warnings():
     # On Python 3.11 and 3.12 discord.py imports a module of the standard library that 3.13 drops.
@@ -162,13 +163,13 @@ async def _lay(room: Room, clock: HandClock) -> AsyncIterator[Table]:
     channel = guild.add_text_channel("campaign")
     ann, ben = guild.add_member("Ann"), guild.add_member("Ben")
     guild.invite(application, permissions=INVITE)
-    before = discord.http.Route.BASE, discord.asset.Asset.BASE
     async with room.serve() as address:
-        discord.http.Route.BASE, discord.asset.Asset.BASE = address.api_url, address.cdn_url
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(discord.http.Route, "BASE", address.api_url)
+            patch.setattr(discord.asset.Asset, "BASE", address.cdn_url)
+            # Where discord.py goes after an invalid session; the first time it asks GET /gateway/bot.
+            patch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(address.gateway_url))
             yield Table(room, clock, address, application, guild, channel, ann, ben)
-        finally:
-            discord.http.Route.BASE, discord.asset.Asset.BASE = before
 
 
 @pytest.fixture
