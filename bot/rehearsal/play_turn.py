@@ -5,8 +5,9 @@ answer, and again every five seconds until the last answer is complete; while an
 a failed turn ends with a notice. So a turn is over
 - if nothing moves for `begins` seconds after a line: it gets no answer (out of character, no scene);
 - if typing came last: when no trigger has followed for `typing` seconds, more than the bot's own interval;
-- if text came last: after twice the longest pause the turn has had, within `settles` and `typing`, so that
-  a quick model is not waited for long and a slow one not cut short.
+- if text came last: after twice the longest pause between two texts, or as long as the first one took,
+  within `settles` and `typing`: a quick model is not waited for long and a slow one not cut short.
+The trigger at the very beginning can be overtaken by a quick answer, and then promises nothing.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ class Turn:
         self._patience = patience
         self._bound = began + patience.turn
         self._began = began
-        self._typed: float | None = None
-        self._moved: float | None = None
-        self._pause = 0.0
+        self._typed: float | None = None  # the last trigger, if no text has followed it
+        self._untyped = True
+        self._silent_since: float | None = None
+        self._slowness = 0.0
         self._waits = False
         self.spoke = False
 
@@ -47,13 +49,20 @@ class Turn:
 
     def typing(self, at: float) -> None:
         """Note a typing trigger of the bot."""
-        self._move(at)
-        self._typed = at
+        overtaken = self._untyped and self.spoke
+        self._untyped = False
+        if self._silent_since is None:
+            self._silent_since = at
+        if not overtaken:
+            self._typed = at
 
     def text(self, at: float) -> None:
         """Note a message of the bot, or an edit of one."""
-        self._move(at)
+        if self._silent_since is not None:
+            pauses = 2 if self.spoke else 1
+            self._slowness = max(self._slowness, pauses * (at - self._silent_since))
         self.spoke = True
+        self._silent_since = at
         self._typed = None
 
     def over_at(self) -> float:
@@ -71,13 +80,8 @@ class Turn:
         return self._typed is not None and not self.spoke
 
     def _quiet_from(self) -> float:
-        if self._moved is None:
-            return self._began
         if self._typed is not None:
             return self._typed + self._patience.typing
-        return self._moved + min(max(2 * self._pause, self._patience.settles), self._patience.typing)
-
-    def _move(self, at: float) -> None:
-        if self._moved is not None:
-            self._pause = max(self._pause, at - self._moved)
-        self._moved = at
+        if self._silent_since is None:
+            return self._began
+        return self._silent_since + min(max(self._slowness, self._patience.settles), self._patience.typing)

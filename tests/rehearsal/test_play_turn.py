@@ -20,11 +20,13 @@ def test_a_quick_answer_is_over_two_seconds_after_its_last_edit() -> None:
 def test_a_slow_model_is_waited_for_as_long_as_its_own_pauses_suggest() -> None:
     turn = Turn(0.0, PATIENCE)
     turn.typing(0.0)
-    turn.text(2.0)
-    assert turn.over_at() == 6.0
+    turn.text(4.0)
+    assert turn.over_at() == 8.0, "the next answer may take as long to begin"
     turn.typing(5.0)
-    turn.text(9.0)
-    assert turn.over_at() == 15.5, "never longer than the typing that would come again"
+    turn.text(7.0)
+    assert turn.over_at() == 13.0, "another pause like this one would not be the end"
+    turn.text(11.0)
+    assert turn.over_at() == 17.5, "never longer than the typing that would come again"
 
 
 def test_typing_after_an_answer_means_another_one_comes() -> None:
@@ -33,8 +35,17 @@ def test_typing_after_an_answer_means_another_one_comes() -> None:
     turn.text(0.2)
     turn.typing(0.3)
     assert turn.over_at() == 6.8
-    turn.text(3.0)
-    assert turn.over_at() == 3.0 + 2 * 2.7
+    turn.text(1.2)
+    assert turn.over_at() == 3.2
+
+
+def test_an_answer_may_overtake_the_typing_it_began_with() -> None:
+    turn = Turn(0.0, PATIENCE)
+    turn.text(0.03)
+    turn.typing(0.04)
+    assert turn.over_at() == 2.03
+    turn.typing(5.04)
+    assert turn.over_at() == 11.54
 
 
 def test_typing_that_ends_in_nothing_is_noticed() -> None:
