@@ -28,6 +28,9 @@ TYPING_INTERVAL = 5.0
 
 NOTICE_ATTEMPTS = 4
 
+CLOSING_PATIENCE = 5.0
+"""Seconds that requests under way are given when the stage closes."""
+
 ORPHAN_SEARCH = 500
 """Messages looked at for what an interrupted run left behind."""
 
@@ -47,7 +50,8 @@ class DiscordStage:
         self._cleaner = Cleaner(tuple(allowed_link_domains))
         self._voices = Voices(client, clock, quiet_links=not allowed_link_domains)
         self._pace = Pace(clock)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._typing: set[asyncio.Task[None]] = set()
+        self._speaking: dict[asyncio.Task[None], StreamedUtterance] = {}
 
     def speak(
         self, place: Place, speaker: Speaker, *, key: str, posted: Sequence[int], on_posted: OnPosted
@@ -58,15 +62,16 @@ class DiscordStage:
         async def fail(text: str) -> None:
             await self.notice(place, text, key=key)
 
-        return StreamedUtterance(
+        utterance = StreamedUtterance(
             parts,
             place,
             clock=self._clock,
             lane=self._pace.lane(place.channel_id),
             cleaner=self._cleaner,
             notice=fail,
-            started=self._keep,
+            started=lambda task: self._keep(task, utterance),
         )
+        return utterance
 
     async def notice(self, place: Place, text: str, *, key: str | None = None) -> int | None:
         """Say something as the bot itself, in several messages if it is long; gives the first one's id.
@@ -100,7 +105,8 @@ class DiscordStage:
     async def thinking(self, place: Place) -> AsyncIterator[None]:
         """Show the typing signal while the context is open. Entering waits for nothing; no failure shows."""
         typing = asyncio.create_task(self._type(place))
-        self._keep(typing)
+        self._typing.add(typing)
+        typing.add_done_callback(self._typing.discard)
         try:
             yield
         finally:
@@ -122,10 +128,18 @@ class DiscordStage:
         await self._voices.remove(place, tuple(speakers))
 
     async def close(self) -> None:
-        """Stop what is under way and let the connections go."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Call off what is being said, let requests under way end, and let the connections go."""
+        for typing in list(self._typing):
+            typing.cancel()
+        for utterance in self._speaking.values():
+            utterance.call_off()
+        if self._speaking:
+            _, late = await asyncio.wait(self._speaking, timeout=CLOSING_PATIENCE)
+            for task in late:
+                _log.warning(
+                    "A message was being posted when the bot stopped: whether it stands is not known."
+                )
+                task.cancel()
         await self._voices.close()
 
     async def _type(self, place: Place) -> None:
@@ -135,12 +149,12 @@ class DiscordStage:
                     await self._client.http.send_typing(place.channel_id)
                 await self._clock.sleep(TYPING_INTERVAL)
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        """Hold a task until it ends. Its failure surfaces where the utterance is ended."""
-        self._tasks.add(task)
+    def _keep(self, task: asyncio.Task[None], utterance: StreamedUtterance) -> None:
+        self._speaking[task] = utterance
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        """Let go of a task. Its failure surfaces where the utterance is ended."""
+        del self._speaking[task]
         if not task.cancelled():
             task.exception()

@@ -75,7 +75,7 @@ class StreamedUtterance:
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            self._called_off.set()
+            self.call_off()
             _log.info("An answer was called off with %d messages in the channel.", len(self._parts.ids))
             raise
         return self._parts.ids
@@ -90,6 +90,10 @@ class StreamedUtterance:
         await self._halt()
         await self._until_reached(self._parts.clear, retracting=True)
 
+    def call_off(self) -> None:
+        """Let nothing follow the request that is under way. What was shown stays."""
+        self._called_off.set()
+
     def _begin(self, text: str) -> asyncio.Task[None]:
         self._text = text
         self._changed.set()
@@ -100,7 +104,7 @@ class StreamedUtterance:
 
     async def _halt(self) -> None:
         """Let the request that is under way come to its end, and nothing follow it."""
-        self._called_off.set()
+        self.call_off()
         if self._task is None:
             return
         await asyncio.wait({self._task})

@@ -309,3 +309,11 @@ async def test_a_failure_to_write_an_id_down_surfaces_at_the_end(table: Table, m
         await utterance.finish("One. Two.")
     await utterance.retract()
     assert table.messages() == []
+
+
+async def test_what_is_being_posted_when_the_bot_stops_is_still_told_of(table: Table, marta: Speaker) -> None:
+    utterance = table.speak(marta)
+    utterance.write("One. ")
+    await table.asked("POST", BY_WEBHOOK)
+    await table.stage.close()
+    assert table.posted == [only(table).id]
