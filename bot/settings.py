@@ -18,7 +18,10 @@ DISCORD_API = "https://discord.com/api/v10"
 class Settings(BaseSettings):
     """What the operator decides, from the environment and `.env`; the environment wins."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
+    # utf-8-sig: Windows' editor puts a mark before the first setting, which would be overlooked with it.
+    model_config = SettingsConfigDict(
+        extra="ignore", env_ignore_empty=True, env_file_encoding="utf-8-sig", hide_input_in_errors=True
+    )
 
     discord_token: SecretStr = Field(
         default=SecretStr(""),
@@ -101,17 +104,23 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _absolute_sqlite_path(cls, value: str) -> str:
-        scheme, mark, path = value.partition(":///")
-        if not scheme.startswith("sqlite"):
+        scheme, _, rest = value.partition("://")
+        path = rest.removeprefix("/")
+        if scheme.partition("+")[0] != "sqlite":
             raise ValueError("must be a SQLite address such as sqlite:///data/hearthside.sqlite")
-        if not mark or not path or path == ":memory:":
+        if path in {"", ":memory:"}:
             raise ValueError("must name a file: scenes would be lost at every restart otherwise")
-        return f"sqlite:///{(PROJECT / path).as_posix()}"
+        return f"sqlite:///{_from_project(Path(path)).as_posix()}"
 
     @field_validator("cpu_model", "personas_dir")
     @classmethod
-    def _in_project(cls, value: Path) -> Path:
-        return PROJECT / value.expanduser()
+    def _absolute_path(cls, value: Path) -> Path:
+        return _from_project(value)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @property
     def database_path(self) -> Path:
@@ -119,19 +128,36 @@ class Settings(BaseSettings):
         return Path(self.database_url.partition(":///")[2])
 
 
+def _from_project(path: Path) -> Path:
+    try:
+        return PROJECT / path.expanduser()
+    except RuntimeError:
+        raise ValueError("names the home folder of a user who has none") from None
+
+
 def _require_web_address(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # its text repeats parts of the address, which may be a password
+        good = False
+    if not good:
         raise ValueError("must be a web address such as http://127.0.0.1:8080/v1")
 
 
-def load_settings() -> Settings:
+def load_settings(env_file: Path = PROJECT / ".env") -> Settings:
     """Read the environment and `.env`.
 
     Raises SetupError naming each setting that is wrong; values are not repeated, they may be secret.
     """
     try:
-        return Settings(_env_file=PROJECT / ".env")  # type: ignore[call-arg]  # pydantic-settings' own argument
+        return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    except OSError as error:
+        raise SetupError(f"The settings in {env_file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        raise SetupError(
+            f"The settings in {env_file} are not UTF-8 text.", hint="Save the file as UTF-8."
+        ) from None
     except ValidationError as error:
         wrong = "; ".join(
             f"{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}"
@@ -144,7 +170,7 @@ def load_settings() -> Settings:
 def env_example() -> str:
     """Write `.env.example`: every setting with its meaning and default, all of them commented out."""
     blocks = [
-        "# Hearthside's settings. Copy this file to .env and change what you need; to play, nothing is."
+        "# Hearthside's settings. Copy this file to .env and change what you need; playing needs none of it."
     ]
     for name, field in Settings.model_fields.items():
         blocks.append(f"# {field.description}\n#{name.upper()}={_shown_default(field.default)}")

@@ -1,0 +1,184 @@
+"""What the operator decides, and what they are told where it cannot be."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.errors import SetupError
+from bot.settings import PROJECT, Settings, env_example, load_settings
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    return tmp_path / ".env"
+
+
+def refusal(env_file: Path) -> str:
+    with pytest.raises(SetupError) as refused:
+        load_settings(env_file)
+    return str(refused.value)
+
+
+def test_the_example_file_is_what_the_settings_say() -> None:
+    written = (PROJECT / ".env.example").read_text(encoding="utf-8")
+    assert written == env_example(), "write it anew: .env.example = bot.settings.env_example()"
+
+
+def test_the_example_file_changes_nothing(env_file: Path) -> None:
+    """Neither as it is, nor with every setting switched on at its default."""
+    defaults = load_settings(env_file)
+    for text in (env_example(), env_example().replace("\n#", "\n").replace("\n ", "\n# ")):
+        env_file.write_text(text, encoding="utf-8")
+        assert load_settings(env_file) == defaults
+
+
+def test_every_setting_is_explained() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, f"{name.upper()} has no description"
+        assert field.description.endswith("."), f"{name.upper()}: {field.description}"
+
+
+def test_nothing_has_to_be_set(env_file: Path) -> None:
+    settings = load_settings(env_file)
+    assert settings.discord_token.get_secret_value() == ""
+    assert settings.discord_api_url == "https://discord.com/api/v10"
+    assert settings.database_path == PROJECT / "data" / "hearthside.sqlite"
+    assert settings.model_urls == ()
+    assert settings.context_length is None
+
+
+def test_the_environment_wins_over_the_file(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env_file.write_text("ANSWER_TOKENS=111\nLOG_LEVEL=debug\nLISTEN=false\n")
+    monkeypatch.setenv("ANSWER_TOKENS", "222")
+    monkeypatch.setenv("LOG_LEVEL", "")  # set, but to nothing, as compose files do
+    settings = load_settings(env_file)
+    assert (settings.answer_tokens, settings.log_level, settings.listen) == (222, "debug", False)
+
+
+def test_a_file_from_windows_editor_is_read(env_file: Path) -> None:
+    env_file.write_bytes(b"\xef\xbb\xbfDISCORD_TOKEN=abc\r\nLOG_LEVEL=INFO\r\n")
+    settings = load_settings(env_file)
+    assert settings.discord_token.get_secret_value() == "abc"
+    assert settings.log_level == "info"
+
+
+def test_a_file_that_is_not_text_is_named(env_file: Path) -> None:
+    env_file.write_bytes("DISCORD_TOKEN=äbc".encode("utf-16"))
+    assert refusal(env_file) == f"The settings in {env_file} are not UTF-8 text. Save the file as UTF-8."
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("https://discord.com/api/v10", "https://discord.com/api/v10"),
+        ("https://discord.com/api/v10/", "https://discord.com/api/v10"),
+        ("http://127.0.0.1:4000", "http://127.0.0.1:4000/api/v10"),
+        ("http://127.0.0.1:4000/", "http://127.0.0.1:4000/api/v10"),
+        ("http://proxy:3000/discord/api", "http://proxy:3000/discord/api"),
+    ],
+)
+def test_discord_is_asked_at(given: str, used: str, env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_API_URL", given)
+    assert load_settings(env_file).discord_api_url == used
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///data/table.sqlite", PROJECT / "data" / "table.sqlite"),
+        ("sqlite+aiosqlite:///table.sqlite", PROJECT / "table.sqlite"),
+        ("sqlite:///~/table.sqlite", Path.home() / "table.sqlite"),
+        ("sqlite:///100% of it?/#1.sqlite", PROJECT / "100% of it?" / "#1.sqlite"),
+    ],
+)
+def test_a_database_path_counts_from_the_project(
+    url: str, path: Path, env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert load_settings(env_file).database_path == path
+
+
+def test_an_absolute_database_path_stays(
+    tmp_path: Path, env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{(tmp_path / 'table.sqlite').as_posix()}")
+    assert load_settings(env_file).database_path == tmp_path / "table.sqlite"
+
+
+def test_paths_count_from_the_project(
+    tmp_path: Path, env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CPU_MODEL", "models/tiny.gguf")
+    monkeypatch.setenv("PERSONAS_DIR", str(tmp_path))
+    settings = load_settings(env_file)
+    assert settings.cpu_model == PROJECT / "models" / "tiny.gguf"
+    assert settings.personas_dir == tmp_path
+
+
+def test_lists_are_separated_by_commas(env_file: Path) -> None:
+    env_file.write_text(
+        "MODEL_URLS= http://a:8080/v1 ,, https://b/v1,\nALLOWED_LINK_DOMAINS=example.org,example.com\n"
+    )
+    settings = load_settings(env_file)
+    assert settings.model_urls == ("http://a:8080/v1", "https://b/v1")
+    assert settings.allowed_link_domains == ("example.org", "example.com")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("DISCORD_API_URL", "hunter2.example", "must be a web address"),
+        ("DISCORD_API_URL", "ftp://hunter2", "must be a web address"),
+        ("MODEL_URLS", "http://ok:1/v1, hunter2:8080", "must be a web address"),
+        ("MODEL_URLS", "http://user:hunter2", "must be a web address"),
+        ("MODEL_URLS", "http://[hunter2", "must be a web address"),
+        ("MODEL_URLS", "http://hunter2:99999/v1", "must be a web address"),
+        ("DATABASE_URL", "postgresql://me:hunter2@db/table", "must be a SQLite address"),
+        ("DATABASE_URL", "sqlite:///:memory:", "must name a file"),
+        ("DATABASE_URL", "sqlite://", "must name a file"),
+        ("DATABASE_URL", "sqlitehunter2:///x", "must be a SQLite address"),
+        ("CONTEXT_LENGTH", "hunter2", "valid integer"),
+        ("CONTEXT_LENGTH", "12", "greater than or equal to 256"),
+        ("ANSWER_TOKENS", "0", "greater than or equal to 16"),
+        ("PARALLEL_ANSWERS", "-1", "greater than or equal to 1"),
+        ("LISTEN", "hunter2", "valid boolean"),
+        ("LOG_LEVEL", "hunter2", "'debug', 'info', 'warning' or 'error'"),
+    ],
+)
+def test_a_bad_value_is_named_but_never_repeated(
+    name: str, value: str, complaint: str, env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    message = refusal(env_file)
+    assert message.startswith(f"A setting is wrong: {name}: ")
+    assert complaint in message
+    assert message.endswith("Mend it in .env or the environment.")
+    assert "hunter2" not in message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows guesses where such a home would be")
+def test_a_home_that_nobody_has(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSONAS_DIR", "~nobody-of-this-name/personas")
+    assert "PERSONAS_DIR: names the home folder of a user who has none" in refusal(env_file)
+
+
+def test_all_that_is_wrong_is_named_at_once(env_file: Path) -> None:
+    env_file.write_text("ANSWER_TOKENS=lots\nLISTEN=perhaps\n")
+    message = refusal(env_file)
+    assert "ANSWER_TOKENS" in message
+    assert "LISTEN" in message
+
+
+def test_secrets_are_not_shown_with_the_settings(env_file: Path) -> None:
+    env_file.write_text("DISCORD_TOKEN=hunter2\nMODEL_API_KEY=hunter2\n")
+    assert "hunter2" not in f"{load_settings(env_file)!r} {load_settings(env_file)}"
