@@ -14,7 +14,7 @@ from bot.rehearsal.terminal_line import LINE_LIMIT
 async def read(tmp_path: Path, content: bytes) -> list[str]:
     """Every line of a script; a refused one as what is said about it."""
     (tmp_path / "script").write_bytes(content)
-    found = []
+    found: list[str] = []
     with (tmp_path / "script").open("rb", buffering=0) as script:
         lines = ScriptLines(script.fileno())
         while True:

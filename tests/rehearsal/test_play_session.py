@@ -35,6 +35,11 @@ def options(
     )
 
 
+def asides(stderr: str) -> list[str]:
+    """What was said beside the transcript, without the signs of life that a busy machine makes necessary."""
+    return [line for line in stderr.splitlines() if " ..." not in line]
+
+
 async def test_an_evening_at_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = """\
 # The first scene
@@ -83,7 +88,7 @@ Vex
         "Bob: /show 3 who:Ann",
         "Hearthside: 3 for Ann",
     ]
-    assert told.err == "Bob speaks now.\n"
+    assert asides(told.err) == ["Bob speaks now."]
 
 
 async def test_what_fails_is_named_and_the_rest_is_played(
@@ -115,7 +120,7 @@ async def test_a_thread_is_gone_to_by_its_name(tmp_path: Path, capsys: pytest.Ca
         "Eve: Hello?",
         "Marta: You say: Hello?",
     ]
-    assert told.err.splitlines() == ["You are in #The Mill now.", "Eve joins the table and speaks now."]
+    assert asides(told.err) == ["You are in #The Mill now.", "Eve joins the table and speaks now."]
 
 
 async def test_a_bot_that_dies_is_told_with_its_last_words(
@@ -141,7 +146,7 @@ async def test_a_bot_that_does_not_log_in_is_not_waited_for_for_ever(
     late = replace(options(tmp_path, "Hello."), bot_command=silent, start_seconds=1.5)
     with pytest.raises(HearthsideError, match=r"has not logged in within 1\.5 seconds\.\n  \| thinking"):
         await play(late)
-    assert capsys.readouterr().err == "starting the bot ... 1 s\n"
+    assert capsys.readouterr().err.startswith("starting the bot ... 1 s\n")
 
 
 async def test_a_script_that_cannot_be_read_is_said_before_anything_starts(tmp_path: Path) -> None:
@@ -172,7 +177,7 @@ async def start(command: list[str]) -> asyncio.subprocess.Process:
 async def test_standard_input_is_played_line_by_line(tmp_path: Path) -> None:
     process = await start(piped(tmp_path))
     out, err = await process.communicate('/scene start "Ænder"\r\nHëllo.\r\n'.encode())
-    assert (process.returncode, err.decode()) == (0, "")
+    assert (process.returncode, asides(err.decode())) == (0, [])
     assert out.decode().splitlines()[-2:] == ["Ann: Hëllo.", "Marta: You say: Hëllo."]
 
 
