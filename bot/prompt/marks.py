@@ -85,7 +85,7 @@ class MarkReader:
 
 def without_open_mark(text: str) -> str:
     """Give `text` without an end that might become a mark."""
-    mark = _OPEN.search(text)
+    mark = _OPEN.search(text, max(len(text) - _LONGEST, 0))
     return text[: mark.start()] if mark else text
 
 
