@@ -59,7 +59,7 @@ def noted(text: str, seq: int = 0) -> Entry:
 
 
 @st.composite
-def sessions(draw: st.DrawFn, *, longest: int = 25, most_words: int = 0) -> list[Entry]:
+def sessions(draw: st.DrawFn, *, longest: int = 15, most_words: int = 0) -> list[Entry]:
     """Give the log of a session. `most_words` above 0 asks for plain texts of that many words at most."""
     words = st.integers(1, max(most_words, 1)).map(lambda n: "lantern " * n)
     spoken = words if most_words else texts

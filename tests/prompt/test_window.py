@@ -40,7 +40,7 @@ def last_said(entries: list[Entry]) -> int | None:
     return max((entry.seq for entry in entries if entry.kind is EntryKind.PLAYER), default=None)
 
 
-@given(log=sessions(longest=40, most_words=120), room=st.integers(300, 1500))
+@given(log=sessions(longest=30, most_words=120), room=st.integers(300, 1500))
 def test_a_session_always_fits_moves_on_and_keeps_the_last_message(log: list[Entry], room: int) -> None:
     window, told, start = Window(), [], 0
     for entry in log:
@@ -64,7 +64,7 @@ def test_a_session_always_fits_moves_on_and_keeps_the_last_message(log: list[Ent
             assert window.tokens <= budget(room).low
 
 
-@given(log=sessions(longest=40, most_words=30), low=st.integers(50, 800))
+@given(log=sessions(longest=30, most_words=30), low=st.integers(50, 800))
 def test_a_cut_never_leaves_an_answer_without_what_it_answers(log: list[Entry], low: int) -> None:
     if last_said(log) is not None:
         assert log[cut(log, low)].kind in {EntryKind.PLAYER, EntryKind.NOTE}
