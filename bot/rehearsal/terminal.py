@@ -63,8 +63,9 @@ if TYPE_CHECKING:
     from bot.rehearsal.terminal_client import TerminalClient
 
 WELCOME = """\
-The Table: you are {player}, in #{channel}. {others} sit beside you; /as NAME speaks as one of them.
-Try  /scene start title:"The Drowned Bell"  and then just talk. Tab completes, /keys helps, Ctrl-D leaves.
+You are {player}, in #{channel}, with {others} at the table.
+Try this, and then just talk:  /scene start title:"The Drowned Bell"
+Tab completes, /keys helps, Ctrl-D leaves, /as Bob speaks as Bob.
 Every rehearsal is fresh: nothing of it is kept. The bot's log: {log}"""
 
 _TYPING_LASTS = 10.0

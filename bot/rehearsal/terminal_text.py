@@ -127,9 +127,13 @@ def embed_text(embed: Json) -> str:
         embed.get("title", ""),
         embed.get("description", ""),
     ]
-    lines += [f"{field['name']}: {field['value']}" for field in embed.get("fields") or []]
+    lines += [_embed_field(field["name"], field["value"]) for field in embed.get("fields") or []]
     lines.append((embed.get("footer") or {}).get("text", ""))
     return "\n".join(line for line in lines if line)
+
+
+def _embed_field(name: str, value: str) -> str:
+    return f"{name}:\n{value}" if "\n" in value else f"{name}: {value}"
 
 
 def components_text(components: Sequence[Json], number: Number) -> list[str]:

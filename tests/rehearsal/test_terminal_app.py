@@ -76,7 +76,7 @@ async def test_a_player_starts_a_scene_speaks_and_leaves(tmp_path: Path) -> None
         await player.types("I open\x1b\rthe door.\r", until=MessageEdited)
         await player.types("/model info\r", until=InteractionAnswered)
         screen = await player.leaves()
-    assert "you are Ann, in #campaign. Bob, Cleo, Dov sit beside you" in screen
+    assert "You are Ann, in #campaign, with Bob, Cleo, Dov at the table." in screen
     assert 'Ann  /scene start title:"The Bell" persona:old marten\n' in screen
     assert "Hearthside  The Bell begins with marten.\n" in screen
     assert "Marta  Rain beats on the shutters. @Ann, come in.\n" in screen

@@ -89,10 +89,10 @@ def test_an_embed_reads_like_a_card() -> None:
         "author": {"name": "The Inn"},
         "title": "Marta",
         "description": "Keeps the inn.",
-        "fields": [{"name": "Voice", "value": "warm"}],
+        "fields": [{"name": "Voice", "value": "warm"}, {"name": "Lines", "value": "Sit.\nEat."}],
         "footer": {"text": "1 of 6"},
     }
-    assert embed_text(embed) == "The Inn\nMarta\nKeeps the inn.\nVoice: warm\n1 of 6"
+    assert embed_text(embed) == "The Inn\nMarta\nKeeps the inn.\nVoice: warm\nLines:\nSit.\nEat.\n1 of 6"
 
 
 def test_an_answer_of_several_paragraphs_is_one_line_of_a_transcript() -> None:
