@@ -38,8 +38,11 @@ MAX_FRAME = 4096
 MAX_COMMANDS = 120
 """Frames that a bot may send in a minute."""
 
-MAX_BUFFER = 10_000
+MAX_BUFFER = 2_000
 """Events that a session keeps for resuming; more missed ones make it invalid."""
+
+RESUME_WINDOW = 180.0
+"""Seconds for which a session without a connection can be resumed. Discord publishes no number."""
 
 MAX_QUEUE = 20_000
 MAX_SESSIONS = 64
@@ -105,6 +108,7 @@ class Session:
     shard: tuple[int, int]
     connection: Connection | None = None
     sequence: int = 0
+    lost_at: float | None = None
     buffer: deque[Json] = field(default_factory=lambda: deque(maxlen=MAX_BUFFER))
 
     def dispatch(self, name: str, data: Json) -> None:
@@ -139,8 +143,11 @@ class Gateway:
 
     def publish(self, signal: Signal) -> None:
         """Give an event to every session that asked for it and may see it."""
+        now = self._state.clock.monotonic()
         for session in list(self.sessions.values()):
-            if _wanted(session, signal):
+            if session.lost_at is not None and now - session.lost_at > RESUME_WINDOW:
+                del self.sessions[session.id]
+            elif _wanted(session, signal):
                 viewer = Viewer(session.application, session.intents)
                 session.dispatch(signal.name, signal.render(viewer))
 
@@ -179,14 +186,17 @@ class Gateway:
         self.connections.discard(connection)
         if connection.session is not None and connection.session.connection is connection:
             connection.session.connection = None
+            connection.session.lost_at = self._state.clock.monotonic()
         self._state.changed.notify()
 
     async def _read(self, connection: Connection) -> None:
         while True:
             message = await connection.socket.receive(timeout=2 * HEARTBEAT_INTERVAL / 1000)
+            if message.type is WSMsgType.BINARY:
+                raise CloseError(4002, "Error while decoding payload.")
             if message.type is not WSMsgType.TEXT:
-                if message.type is WSMsgType.BINARY:
-                    raise CloseError(4002, "Error while decoding payload.")
+                if message.data in {1000, 1001} and connection.session is not None:
+                    self.sessions.pop(connection.session.id, None)  # a bot that says goodbye does not resume
                 return
             if len(message.data) > MAX_FRAME:
                 raise CloseError(4002, "Error while decoding payload.")
@@ -288,7 +298,7 @@ class Gateway:
         connection.session = session
         for frame in missed:
             connection.send(frame)
-        session.connection = connection
+        session.connection, session.lost_at = connection, None
         session.dispatch("RESUMED", {"_trace": ["rehearsal"]})
         self._state.changed.notify()
 

@@ -245,7 +245,7 @@ def _attachment(state: State, option: Json, value: Any, channel: Channel, resolv
     kept = Attachment(
         state.ids.next(), channel.id, value.filename, value.data, value.content_type, ephemeral=True
     )
-    state.media.attachments[kept.id] = kept
+    state.media.keep_attachment(kept)
     resolved.parts.setdefault("attachments", {})[str(kept.id)] = attachment_payload(kept, state.media)
     return str(kept.id)
 

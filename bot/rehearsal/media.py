@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bot.rehearsal.refusals import Form
@@ -25,6 +25,9 @@ MAX_FILE = 10 * 1024 * 1024
 
 MAX_IMAGE = 10_240_000
 """Bytes that an avatar may have."""
+
+MAX_KEPT = 2000
+"""Pictures, and files, that the room keeps; the oldest are forgotten first."""
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png", "png"),
@@ -47,7 +50,13 @@ class Media:
         """Keep a picture and give the hash that stands for it in payloads."""
         digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
         self.images[digest] = data
+        _forget_oldest(self.images)
         return digest
+
+    def keep_attachment(self, attachment: Attachment) -> None:
+        """Keep a file under its id."""
+        self.attachments[attachment.id] = attachment
+        _forget_oldest(self.attachments)
 
     def keep_link(self, url: str) -> str:
         """Give the hash that stands for a picture elsewhere; nothing is fetched."""
@@ -90,6 +99,11 @@ class Media:
             return False
         expected = hashlib.sha256(f"{place}{until}".encode()).hexdigest()
         return signature == expected and self._clock.now() <= until
+
+
+def _forget_oldest(kept: dict[Any, Any]) -> None:
+    if len(kept) > MAX_KEPT:
+        del kept[next(iter(kept))]
 
 
 def image_type(data: bytes) -> tuple[str, str] | None:

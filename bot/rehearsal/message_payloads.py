@@ -155,10 +155,12 @@ def _reaction(emoji: str, users: dict[int, User], application: Application | Non
 
 
 def _reply(reply: Reply, view: View, *, nested: bool) -> Json:
-    reference: Json = {"type": 0, "channel_id": str(reply.channel_id), "message_id": str(reply.message_id)}
+    reference: Json = {"type": 0, "channel_id": str(reply.channel_id)}
     if reply.guild_id is not None:
         reference["guild_id"] = str(reply.guild_id)
-    if nested:
+    if reply.message_id is not None:
+        reference["message_id"] = str(reply.message_id)
+    if nested or reply.message_id is None:
         return {"message_reference": reference}
     gone = reply.message is None or reply.message.deleted
     shown = None if gone or reply.message is None else message_payload(reply.message, view, nested=True)

@@ -13,12 +13,16 @@ Json = dict[str, Any]
 
 DEFAULT = 0
 PINNED = 6
+THREAD_CREATED = 18
 REPLY = 19
 CHAT_COMMAND = 20
 THREAD_STARTER = 21
 MENU_COMMAND = 23
+NOTICES = (PINNED, THREAD_CREATED, THREAD_STARTER)
+"""Message types that Discord writes itself (system messages)."""
 
 SUPPRESS_EMBEDS = 1 << 2
+HAS_THREAD = 1 << 5
 EPHEMERAL = 1 << 6
 LOADING = 1 << 7
 SUPPRESS_NOTIFICATIONS = 1 << 12
@@ -53,10 +57,10 @@ class Webhook:
 
 @dataclass(slots=True, eq=False)
 class Reply:
-    """Which message another one answers."""
+    """What a message refers to: the message it answers, or for a notice a message or thread."""
 
     message: Message | None
-    message_id: int
+    message_id: int | None
     channel_id: int
     guild_id: int | None
 
@@ -111,6 +115,11 @@ class Message:
     def ephemeral(self) -> bool:
         """Whether only one member sees it."""
         return self.ephemeral_for is not None
+
+    @property
+    def notice(self) -> bool:
+        """Whether Discord wrote it itself."""
+        return self.type in NOTICES
 
     @property
     def loading(self) -> bool:

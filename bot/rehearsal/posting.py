@@ -20,6 +20,7 @@ from bot.rehearsal.messages import (
     LOADING,
     REPLY,
     SUPPRESS_EMBEDS,
+    THREAD_STARTER,
     Attachment,
     Message,
     Reply,
@@ -126,8 +127,26 @@ def publish_created(state: State, message: Message, origin: Origin) -> None:
         channel.total_sent += 1
         if message.webhook_id is None:
             join(state, channel, message.author.id)
-    _announce(state, "MESSAGE_CREATE", message, origin.application)
+    announce(state, "MESSAGE_CREATE", message, origin.application)
     message.cursor = state.record(MessageCreated(channel=channel, message=message, content=message.content))
+
+
+def post_notice(
+    state: State, channel: Channel, author: User, kind: int, *, content: str = "", reply: Reply | None = None
+) -> None:
+    """Leave one of Discord's own messages: bots read them in history and events like any other."""
+    message = Message(
+        id=state.ids.next(),
+        channel=channel,
+        author=author,
+        created_at=state.clock.now(),
+        content=content,
+        type=kind,
+        reply=reply,
+    )
+    channel.messages[message.id] = message
+    channel.last_message_id = message.id
+    announce(state, "MESSAGE_CREATE", message, None)
 
 
 def revise(state: State, message: Message, draft: Draft, *, may: Permission = ALL) -> None:
@@ -156,7 +175,7 @@ def revise(state: State, message: Message, draft: Draft, *, may: Permission = AL
 def publish_edited(state: State, message: Message) -> None:
     """Tell the gateway and the watchers that a message changed."""
     application = state.applications.get(message.application_id or 0)
-    _announce(state, "MESSAGE_UPDATE", message, application)
+    announce(state, "MESSAGE_UPDATE", message, application)
     state.record(MessageEdited(channel=message.channel, message=message, content=message.content))
 
 
@@ -194,7 +213,7 @@ def keep_files(state: State, message: Message, draft: Draft) -> list[Attachment]
             description=entry.get("description"),
             ephemeral=message.ephemeral,
         )
-        state.media.attachments[attachment.id] = attachment
+        state.media.keep_attachment(attachment)
         kept.append(attachment)
     return kept
 
@@ -288,6 +307,8 @@ def _find_reply(channel: Channel, draft: Draft, origin: Origin) -> Reply | None:
     visible = target is not None and not target.ephemeral
     if not visible and reference.get("fail_if_not_exists", True):
         form.fault(path, "MESSAGE_REFERENCE_UNKNOWN_MESSAGE", "Unknown message")
+    elif target is not None and target.notice and target.type != THREAD_STARTER:
+        form.fault(path, "REPLIES_CANNOT_REPLY_TO_SYSTEM_MESSAGE", "Cannot reply to a system message")
     form.check()
     if Permission.READ_MESSAGE_HISTORY not in origin.may:
         raise refusal(160002)
@@ -295,7 +316,9 @@ def _find_reply(channel: Channel, draft: Draft, origin: Origin) -> Reply | None:
     return Reply(target, message_id, channel.id, guild_id) if visible else None
 
 
-def _announce(state: State, name: str, message: Message, application: Application | None) -> None:
+def announce(state: State, name: str, message: Message, application: Application | None) -> None:
+    """Tell the gateway about a message; `application` is the one that an ephemeral message belongs to."""
+
     def render(viewer: Viewer) -> Json:
         content = bool(viewer.intents & intents.MESSAGE_CONTENT)
         return gateway_message_payload(message, View(state.media, viewer.application, content=content))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from bot.rehearsal import intents
 from bot.rehearsal.events import ReactionChanged, TypingStarted
 from bot.rehearsal.message_payloads import emoji_payload
+from bot.rehearsal.messages import PINNED, Reply
 from bot.rehearsal.payloads import full_member_payload
-from bot.rehearsal.posting import publish_edited
+from bot.rehearsal.posting import post_notice, publish_edited
 from bot.rehearsal.refusals import refusal
 from bot.rehearsal.snowflakes import isoformat
 from bot.rehearsal.state import Signal, State, fixed
@@ -76,8 +77,8 @@ def clear_reactions(state: State, message: Message, emoji: str | None) -> None:
     _send(state, message.channel, name, payload, intents.GUILD_REACTIONS, intents.DIRECT_REACTIONS)
 
 
-def set_pinned(state: State, message: Message, *, pinned: bool) -> None:
-    """Pin a message or unpin it."""
+def set_pinned(state: State, message: Message, user: User, *, pinned: bool) -> None:
+    """Pin a message or unpin it; Discord leaves a notice of the first."""
     if message.pinned == pinned:
         return
     message.pinned = pinned
@@ -89,6 +90,10 @@ def set_pinned(state: State, message: Message, *, pinned: bool) -> None:
         payload["guild_id"] = str(message.channel.guild.id)
     _send(state, message.channel, "CHANNEL_PINS_UPDATE", payload, intents.GUILDS, intents.DIRECT_MESSAGES)
     publish_edited(state, message)
+    if pinned:
+        guild_id = message.channel.guild.id if message.channel.guild else None
+        reply = Reply(message, message.id, message.channel.id, guild_id)
+        post_notice(state, message.channel, user, PINNED, reply=reply)
 
 
 def _reaction(state: State, message: Message, user: User, emoji: str, *, added: bool) -> None:

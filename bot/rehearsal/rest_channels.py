@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bot.rehearsal import threads
 from bot.rehearsal.calls import Answer, Call, Route, done
 from bot.rehearsal.guilds import DIRECT, PRIVATE_THREAD, PUBLIC_THREAD, Channel, Guild, Thread
+from bot.rehearsal.openings import ARCHIVE_MINUTES, open_thread
 from bot.rehearsal.payloads import (
     channel_payload,
     full_member_payload,
@@ -186,7 +187,7 @@ def _edit_thread(call: Call, thread: Thread) -> None:
     form, body = Form(), call.body
     name = form.text(body, ("name",), low=1, high=100)
     slowmode = form.number(body, ("rate_limit_per_user",), low=0, high=MAX_SLOWMODE)
-    minutes = form.choice(body, ("auto_archive_duration",), threads.ARCHIVE_MINUTES)
+    minutes = form.choice(body, ("auto_archive_duration",), ARCHIVE_MINUTES)
     flags = {name: form.flag(body, (name,)) for name in ("archived", "locked", "invitable")}
     form.check()
     manages = Permission.MANAGE_THREADS in held
@@ -209,10 +210,10 @@ def _open(call: Call, form: Form, starter: Message | None, kind: int, *, invitab
     if isinstance(call.channel, Thread) or call.channel.type == DIRECT:
         raise refusal(50024)
     name = form.text(call.body, ("name",), low=1, high=100, required=True)
-    minutes = form.choice(call.body, ("auto_archive_duration",), threads.ARCHIVE_MINUTES)
+    minutes = form.choice(call.body, ("auto_archive_duration",), ARCHIVE_MINUTES)
     slowmode = form.number(call.body, ("rate_limit_per_user",), low=0, high=MAX_SLOWMODE)
     form.check()
-    return threads.open_thread(
+    return open_thread(
         call.state,
         call.channel,
         name or "",

@@ -67,6 +67,8 @@ def edit_message(call: Call) -> Answer:
     """Change the bot's own message, or only the flags of another's (50005)."""
     held = call.require()
     message = _message(call)
+    if message.notice:
+        raise refusal(50021)
     draft = read_message(
         call.body,
         call.files,
@@ -172,7 +174,7 @@ def pin(call: Call) -> Answer:
         raise refusal(50013)
     if sum(each.pinned for each in call.channel.messages.values()) >= MAX_PINS:
         raise refusal(30003)
-    presence.set_pinned(call.state, _message(call), pinned=True)
+    presence.set_pinned(call.state, _message(call), call.application.user, pinned=True)
     return done()
 
 
@@ -181,7 +183,7 @@ def unpin(call: Call) -> Answer:
     held = call.require()
     if not held & (Permission.MANAGE_MESSAGES | Permission.PIN_MESSAGES):
         raise refusal(50013)
-    presence.set_pinned(call.state, _message(call), pinned=False)
+    presence.set_pinned(call.state, _message(call), call.application.user, pinned=False)
     return done()
 
 

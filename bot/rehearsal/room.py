@@ -106,17 +106,25 @@ class Address:
 class Room(People, TroubleMaker):
     """One table on loopback. The page of this module says how to use it.
 
-    `shards` is what `GET /gateway/bot` asks bots to run; `rng_seed` makes tokens repeatable.
+    `shards` is what `GET /gateway/bot` asks bots to run; `rng_seed` makes tokens repeatable;
+    `kept_requests` bounds `requests`.
     """
 
-    def __init__(self, rng_seed: int | None = None, clock: Clock | None = None, *, shards: int = 1) -> None:
+    def __init__(
+        self,
+        rng_seed: int | None = None,
+        clock: Clock | None = None,
+        *,
+        shards: int = 1,
+        kept_requests: int = 10_000,
+    ) -> None:
         rng = random.Random(rng_seed)  # noqa: S311  tokens of a rehearsal guard nothing
         self.clock = clock or SystemClock()
         self.state = State(self.clock, rng)
         self.state.shards = shards
         self.trouble = Trouble()
         self.gateway = Gateway(self.state, self.trouble)
-        self.server = Server(self.state, self.gateway, self.trouble)
+        self.server = Server(self.state, self.gateway, self.trouble, kept=kept_requests)
 
     # --- the table is laid ---
 
@@ -183,8 +191,11 @@ class Room(People, TroubleMaker):
         return [each.payload for each in application.commands(guild.id if guild else None)]
 
     def messages(self, channel: Channel, viewer: Member | User | None = None) -> list[Message]:
-        """Give a channel's messages, oldest first; a viewer does not see others' ephemeral ones."""
-        known = list(channel.messages.values())
+        """Give what people and bots wrote in a channel, oldest first, without Discord's own notices.
+
+        A viewer does not see others' ephemeral messages.
+        """
+        known = [each for each in channel.messages.values() if not each.notice]
         return known if viewer is None else [each for each in known if each.visible_to(viewer.id)]
 
     def controls(self, message: Message) -> list[Json]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import TableError
-from bot.rehearsal import players, presence, threads
+from bot.rehearsal import openings, players, presence, threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ class People:
         self, who: Member | User, channel: Channel, name: str, message: Message | None = None
     ) -> Thread:
         """Open a public thread, on a message where one is given."""
-        return threads.open_thread(self.state, channel, name, players.user_of(who), starter=message)
+        return openings.open_thread(self.state, channel, name, players.user_of(who), starter=message)
 
     async def archive(self, thread: Thread, *, locked: bool = False) -> None:
         """Archive a thread, and lock it if asked."""

@@ -68,7 +68,7 @@ class Server:
     `requests` keeps the latest; `faults` are exceptions of the room itself, each a bug here.
     """
 
-    def __init__(self, state: State, gateway: Gateway, trouble: Trouble, *, kept: int = 20_000) -> None:
+    def __init__(self, state: State, gateway: Gateway, trouble: Trouble, *, kept: int) -> None:
         self._state = state
         self._gateway = gateway
         self._trouble = trouble

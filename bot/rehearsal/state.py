@@ -15,7 +15,6 @@ from bot.rehearsal.payloads import (
     channel_payload,
     full_member_payload,
     guild_create_payload,
-    guild_payload,
     role_payload,
     user_payload,
 )
@@ -208,14 +207,6 @@ class State:
             return guild_create_payload(guild, viewer.application, everybody=everybody) | known
 
         self.publish(Signal("GUILD_CREATE", render, intents.GUILDS, guild, only=application))
-
-    def guild_changed(self, guild: Guild) -> None:
-        """Tell the gateway that a server's settings changed."""
-
-        def render(_viewer: Viewer) -> Json:
-            return guild_payload(guild)
-
-        self.publish(Signal("GUILD_UPDATE", render, intents.GUILDS, guild))
 
     def channel(self, channel_id: int) -> Channel:
         """Find a channel or thread, or refuse (10003)."""

@@ -1,73 +1,21 @@
-"""Threads open, are joined, fall asleep and wake up."""
+"""Threads are joined, fall asleep, wake up and go. How they open is in openings.py."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from bot.rehearsal import intents
-from bot.rehearsal.events import ThreadCreated, ThreadUpdated
-from bot.rehearsal.guilds import PUBLIC_THREAD, Thread
+from bot.rehearsal.events import ThreadUpdated
+from bot.rehearsal.guilds import Thread
 from bot.rehearsal.payloads import thread_member_payload, thread_payload
 from bot.rehearsal.permissions import Permission
 from bot.rehearsal.refusals import refusal
 from bot.rehearsal.state import Signal, State, Viewer, fixed
 
 if TYPE_CHECKING:
-    from bot.rehearsal.guilds import Channel
-    from bot.rehearsal.messages import Message
     from bot.rehearsal.people import User
 
 Json = dict[str, Any]
-
-ARCHIVE_MINUTES = (60, 1440, 4320, 10080)
-MAX_THREADS = 1000
-"""Active threads of one server (160006 beyond)."""
-
-
-def open_thread(
-    state: State,
-    channel: Channel,
-    name: str,
-    owner: User,
-    *,
-    starter: Message | None = None,
-    kind: int = PUBLIC_THREAD,
-    archive_minutes: int | None = None,
-    invitable: bool = True,
-    rate_limit_per_user: int = 0,
-) -> Thread:
-    """Open a thread under a channel; one that starts from a message takes that message's id."""
-    guild = channel.guild
-    if guild is None:
-        raise refusal(50024)
-    if starter is not None and starter.id in state.channels:
-        raise refusal(160004)
-    if sum(1 for each in guild.threads.values() if not each.archived) >= MAX_THREADS:
-        raise refusal(160006)
-    now = state.clock.now()
-    thread = Thread(
-        state,
-        id=starter.id if starter else state.ids.next(),
-        type=kind,
-        name=name,
-        guild=guild,
-        parent_id=channel.id,
-        parent=channel,
-        owner_id=owner.id,
-        created_at=now,
-        archived_at=now,
-        auto_archive_minutes=archive_minutes or 4320,
-        invitable=invitable,
-        rate_limit_per_user=rate_limit_per_user,
-        nsfw=channel.nsfw,
-        joined={owner.id: now},
-    )
-    state.channels[thread.id] = guild.threads[thread.id] = thread
-    if starter is not None:
-        starter.thread = thread
-    _publish(state, "THREAD_CREATE", thread, newly_created=True)
-    state.record(ThreadCreated(channel=channel, thread=thread))
-    return thread
 
 
 def join(state: State, thread: Thread, user_id: int) -> None:
@@ -102,7 +50,7 @@ def set_archived(state: State, thread: Thread, *, archived: bool) -> None:
 
 def publish_update(state: State, thread: Thread) -> None:
     """Tell the gateway and the watchers that a thread's settings changed."""
-    _publish(state, "THREAD_UPDATE", thread)
+    publish(state, "THREAD_UPDATE", thread)
     state.record(ThreadUpdated(channel=thread.holder, thread=thread))
 
 
@@ -121,7 +69,9 @@ def remove(state: State, thread: Thread) -> None:
     state.publish(Signal("THREAD_DELETE", fixed(payload), intents.GUILDS, guild, thread.holder))
 
 
-def _publish(state: State, name: str, thread: Thread, **more: Any) -> None:
+def publish(state: State, name: str, thread: Thread, **more: Any) -> None:
+    """Tell the gateway about a thread."""
+
     def render(viewer: Viewer) -> Json:
         return thread_payload(thread, viewer.application.user) | more
 

@@ -196,3 +196,29 @@ async def test_content_is_hidden_without_the_intent_except_where_it_concerns_the
         assert bot.lines == ["My own.", "", f"<@{table.application.id}> a word?", "An answer.", "", "Alone."]
         fetched = [message.content async for message in channel.history()]
         assert fetched[-2:] == ["", "My own."], "REST hides it as well"
+
+
+async def test_a_bot_may_resume_where_it_is_told_so(table: Table) -> None:
+    async with table.actor() as bot:
+        await table.room.invalidate_sessions(resumable=True)
+        await bot.wait_for("shard_resumed", timeout=10)
+        assert table.application.identified == 1
+
+
+async def test_a_bot_that_says_goodbye_leaves_no_session(table: Table) -> None:
+    async with table.actor():
+        assert len(table.room.gateway.sessions) == 1
+    await table.room.state.changed.until(lambda: not table.room.gateway.connections)
+    assert table.room.gateway.sessions == {}
+
+
+async def test_a_session_that_nobody_resumes_is_forgotten(table: Table) -> None:
+    async with connect(table) as wire:
+        await wire.send(2, identity(table))
+        await wire.event("GUILD_CREATE")
+        await table.room.drop_gateway()
+    await table.room.say(table.ann, table.channel, "Still there?")
+    assert len(table.room.gateway.sessions) == 1
+    table.clock.advance(181)
+    await table.room.say(table.ann, table.channel, "No.")
+    assert table.room.gateway.sessions == {}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import discord
@@ -19,8 +20,8 @@ async def test_a_thread_is_opened_seen_and_archived(table: Table) -> None:
         event = await table.room.wait_for(lambda each: isinstance(each, ThreadCreated), since=start)
         assert isinstance(event, ThreadCreated)
         assert (event.thread.id, event.thread.name) == (thread.id, "The Inn")
-        await table.room.say(table.ann, event.thread, "Here?")
-        heard = await bot.wait_for("message", timeout=5)
+        said = await table.room.say(table.ann, event.thread, "Here?")
+        heard = await bot.wait_for("message", check=lambda message: message.id == said.id, timeout=5)
         assert heard.channel == thread
         assert set(event.thread.joined) == {bot.user.id if bot.user else 0, table.ann.id}
         await thread.edit(archived=True)
@@ -71,3 +72,27 @@ async def test_a_private_thread_is_for_its_members(table: Table) -> None:
     )
     assert added.status == 204
     assert (await table.api("GET", f"/channels/{opened['id']}")).json["name"] == "Secret"
+
+
+async def test_discord_leaves_notices_that_bots_have_to_step_over(table: Table) -> None:
+    said = await table.room.say(table.ann, table.channel, "Over here.")
+    path = f"/channels/{table.channel.id}"
+    async with table.actor() as bot:
+        named = bot.wait_for("message", check=lambda message: message.content == "Aside", timeout=5)
+        hearing = asyncio.ensure_future(named)
+        await asyncio.sleep(0)  # lets it listen
+        await table.api("POST", f"{path}/messages/{said.id}/threads", {"name": "On it"})
+        await table.api("POST", f"{path}/threads", {"name": "Aside", "type": 11})
+        heard = await hearing
+        starter = next(each for each in bot.heard if each.channel.id == said.id)
+        assert heard.type is discord.MessageType.thread_created
+        assert heard.is_system()
+        assert starter.type is discord.MessageType.thread_starter_message
+    notice = table.channel.last_message_id
+    refused = await table.api("PATCH", f"{path}/messages/{notice}", {"content": "x"})
+    assert refused.code == 50021
+    answer = {"content": "x", "message_reference": {"message_id": str(notice)}}
+    assert (await table.api("POST", f"{path}/messages", answer)).faults() == {
+        "message_reference": "REPLIES_CANNOT_REPLY_TO_SYSTEM_MESSAGE"
+    }
+    assert table.room.messages(table.channel) == [said]
