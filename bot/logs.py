@@ -6,22 +6,30 @@ import logging
 import re
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import TracebackType
 
 HIDDEN = "[hidden]"
 
-# What secrets look like: Discord tokens, webhook and interaction tokens in addresses, keys, passwords.
+# What secrets look like. A group is what stands before one and stays.
 _SHAPES = (
-    re.compile(r"[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{27,45}"),
-    re.compile(r"(?<=/webhooks/)(\d+/)[\w-]{20,}"),
-    re.compile(r"(?<=/interactions/)(\d+/)[\w-]{20,}"),
-    re.compile(r"\b(?:sk|hf|gsk)[-_][\w-]{16,}"),
-    re.compile(r"(?i)(?<=bearer )[\w.~+/=-]{8,}"),
-    re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
+    # Discord's tokens: the first part is a snowflake in base64, whose digits begin with M, N or O.
+    re.compile(r"\b[MNO][\w-]{22,29}\.[\w-]{6,7}\.[\w-]{27,45}"),
+    re.compile(r"(/(?:webhooks|interactions)/\d+/)[\w-]{20,}"),
+    # An interaction's token is "interaction:..." in base64.
+    re.compile(r"aW50ZXJhY3Rpb246[\w+/=-]{16,}"),
+    # Keys of OpenAI, Hugging Face, Groq, xAI and those that took over their form.
+    re.compile(r"\b(?:sk|hf|gsk|xai)[-_](?=[\w-]*\d)[\w-]{16,}"),
+    re.compile(r"(?i)(bearer )[\w.~+/=-]{8,}"),
+    re.compile(r"(?i)(--api-key |api[-_]?key[\"']?\s*[=:,]\s*[\"']?)[^\s\"',}&]{8,}"),
+    re.compile(r"(?i)([?&](?:key|token|access_token|secret|password)=)[^\s\"'&#]+"),
+    # Names and passwords in addresses.
+    re.compile(r"(://)[^\s\"'<>/?#]+(?=@)"),
 )
 
 
@@ -29,7 +37,10 @@ class Redaction:
     """Takes secrets out of text: those that it is told, and whatever looks like one."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets = tuple(sorted((one for one in secrets if len(one) >= 6), key=len, reverse=True))
+        told = [secret for secret in secrets if len(secret) >= 6]
+        # As they are, as Python shows them, and as they stand in an address.
+        forms = {form for one in told for form in (one, repr(one)[1:-1], quote(one, safe=""))}
+        self._secrets = sorted(forms, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         """Give the text without secrets."""
@@ -41,7 +52,10 @@ class Redaction:
 
 
 def set_up(level: str, secrets: Iterable[str] = ()) -> None:
-    """Send all logging, that of the libraries too, through one formatter that redacts the finished line."""
+    """Send all logging, that of the libraries too, through one formatter that redacts the finished line.
+
+    An exception that nobody catches goes there as well.
+    """
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -76,9 +90,15 @@ def set_up(level: str, secrets: Iterable[str] = ()) -> None:
         "openai",
         "asyncio",
         "aiosqlite",
+        "alembic",
         "sqlalchemy",
     ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    logging.getLogger("hearthside").critical("uncaught_exception", exc_info=(kind, error, traceback))
 
 
 class _Redacting(structlog.stdlib.ProcessorFormatter):
@@ -87,4 +107,8 @@ class _Redacting(structlog.stdlib.ProcessorFormatter):
         self._redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redaction(super().format(record))
+        try:
+            line = super().format(record)
+        except Exception as error:  # noqa: BLE001  # logging would print the record as it is, secrets included
+            line = f"A line of {record.name} cannot be shown ({error}): {record.msg!r} {record.args!r}"
+        return self._redaction(line)
