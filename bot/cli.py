@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -32,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, SetupError) else 1
     except KeyboardInterrupt:
         return 130
+    except Exception:
+        # Through the log, which takes secrets out: a traceback on its own does not.
+        logging.getLogger("hearthside").exception("Hearthside has stopped because of a bug.")
+        return 1
     return code
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import discord
 import structlog
+import yarl
 from discord import app_commands
 from discord.ext import commands
+from discord.gateway import DiscordWebSocket
 
 from bot.errors import HearthsideError
 from bot.store import log, scenes
@@ -77,9 +79,18 @@ class Hearthside(commands.AutoShardedBot):
 
     async def setup_hook(self) -> None:
         """Load the cogs and tell Discord of the commands, if they are others than it was told last."""
+        await self._find_gateway()
         for cog in self._furniture:
             await self.add_cog(cog)
         self.soon(self.sync_commands())
+
+    async def _find_gateway(self) -> None:
+        """Ask the API for the gateway and the number of shards.
+
+        discord.py would ask too, but comes back to Discord's own address after a session was lost.
+        """
+        self.shard_count, gateway, _ = await self.http.get_bot_gateway()
+        DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
 
     async def claims(self, interaction_id: int) -> bool:
         """Claim an interaction: false if it has been dealt with before."""

@@ -68,14 +68,15 @@ class Listening(commands.Cog):
         after = discord.Object(await self._table.last_heard(scene))
         try:
             async for message in channel.history(after=after, limit=MISSED_MESSAGES, oldest_first=True):
-                await self.on_message(message)
+                if _is_a_members(message):
+                    await self._table.hear(self._said(message), missed=True)
         except discord.HTTPException as error:
             self._log.warning("history_unreadable", channel=scene.record.channel_id, code=error.code)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
         """Carry a member's message to its scene."""
-        if message.author.bot or message.webhook_id or message.is_system():
+        if not _is_a_members(message):
             return
         if self._table.scene_in(message.channel.id) is None:
             if self._is_meant(message):
@@ -126,6 +127,10 @@ class Listening(commands.Cog):
         """Let the cast wait for a player who is writing."""
         if self._client.user is None or event.user_id != self._client.user.id:
             self._table.typing(event.channel_id, event.user_id)
+
+
+def _is_a_members(message: discord.Message) -> bool:
+    return not (message.author.bot or message.webhook_id or message.is_system())
 
 
 def _names(message: discord.Message) -> tuple[tuple[int, str], ...]:

@@ -46,10 +46,6 @@ class Utterance(Protocol):
         """
         ...
 
-    async def fail(self, notice: str) -> None:
-        """End visibly without an answer: `notice` stands where the answer would, or after what was shown."""
-        ...
-
     async def retract(self) -> None:
         """Take back what was shown, because the answer was called off."""
         ...

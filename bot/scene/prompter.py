@@ -71,13 +71,15 @@ class Prompter:
         """
         counter = self._counter(backend, model)
         context_length = await self._context_length(backend, model)
-        head = self._head(scene)
+        raw = self._head(scene)
+        head = scene.heads.get((raw, context_length), raw)
         counted = await self._count(scene, counter, head)
         if tight:
             counter.tighten(AFTER_REFUSAL)
         wanted = persona.sampling.max_tokens or self._answer_tokens
         head, budget = plan(head, context_length, wanted, counter, counter.scale)
-        await self._fit(scene, budget, counter)
+        scene.heads = {(raw, context_length): head}
+        await self._fit(scene, budget, counter, seq)
         entries = scene.before(seq)
         messages = render(head, entries, persona.name)
         others = self._others(scene, persona)
@@ -130,8 +132,8 @@ class Prompter:
         counter.forget_entries()
         return counted
 
-    async def _fit(self, scene: Scene, budget: Budget, counter: ServerCounter) -> None:
-        gone = scene.window.fit(budget, lambda entry: entry_tokens(entry, counter))
+    async def _fit(self, scene: Scene, budget: Budget, counter: ServerCounter, seq: int) -> None:
+        gone = scene.window.fit(budget, lambda entry: entry_tokens(entry, counter), before=seq)
         start = scene.window.start
         if gone and start:
             scene.change(window_start=start.seq)

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from bot.prompt.log import Head
 from bot.prompt.tokens import EstimatingCounter, entry_tokens
 from bot.prompt.window import Window
 from bot.scene.ports import Place
@@ -66,6 +67,9 @@ class Scene:
         self.somebody_spoke = asyncio.Event()  # set whenever a message or a typing sign comes in
         self.player: asyncio.Task[None] | None = None  # the task that plays the turns
         self.last_answer: LastAnswer | None = None
+        # The head as it was shortened for a context of so many tokens. It is kept while the cast and the
+        # context stay: a count that is corrected must not change the beginning of the cached prompt.
+        self.heads: dict[tuple[Head, int], Head] = {}
         self._last_seq = last_seq
 
     @property

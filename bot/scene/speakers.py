@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
 
 # Words of a name that do not call anybody by themselves.
 _TITLES = frozenset(
-    {"the", "and", "von", "van", "der", "old", "sir", "lord", "lady", "sister", "brother", "saint"}
+    {"the", "and", "von", "van", "der", "del", "old", "sir", "lord", "lady", "mrs", "miss"}
+    | {"sister", "brother", "saint", "with", "from", "for"}
 )
+# Scripts whose words are not set apart by spaces, or take endings without one: Thai and Lao, Japanese,
+# Chinese, Korean.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +61,37 @@ def who_answers(
 
 
 def named_in(text: str, cast: Sequence[Candidate]) -> list[str]:
-    """Give the slugs of those who are named in `text` as whole words, in the order of the text."""
-    first: dict[str, int] = {}
+    """Give the slugs of those who are named in `text` as whole words, in the order of the text.
+
+    The longest name counts: where Corvin Hale and Marta Hale sit together, "Corvin Hale" calls him alone,
+    "Hale" both of them.
+    """
+    called_by: dict[str, list[str]] = {}
     for candidate in cast:
-        found = [match.start() for name in _callable_names(candidate) if (match := _whole_word(name, text))]
-        if found:
-            first[candidate.slug] = min(found)
-    return sorted(first, key=first.__getitem__)
+        for name in _callable_names(candidate):
+            called_by.setdefault(name, []).append(candidate.slug)
+    if not called_by:
+        return []
+    any_name = "|".join(_whole_word(name) for name in sorted(called_by, key=len, reverse=True))
+    return _unique([slug for match in re.finditer(any_name, _plain(text)) for slug in called_by[match[0]]])
 
 
 def _callable_names(candidate: Candidate) -> set[str]:
     """Give full names, aliases, and the telling words of them: 'Hale' calls Corvin, 'the' calls nobody."""
-    words = {word for name in candidate.names for word in name.split()}
-    return {*candidate.names, *(word for word in words if len(word) > 2 and word.lower() not in _TITLES)}
+    names = {_plain(name) for name in candidate.names}
+    words = {re.sub(r"^\W+|\W+$", "", word) for name in names for word in name.split()}
+    return (names | {word for word in words if len(word) > 2 and word not in _TITLES}) - {""}
 
 
-def _whole_word(name: str, text: str) -> re.Match[str] | None:
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE)
+def _plain(text: str) -> str:
+    """Write names and what is said alike: no case, composed letters, single spaces, straight apostrophes."""
+    return " ".join(unicodedata.normalize("NFC", text.casefold()).replace("’", "'").split())
+
+
+def _whole_word(name: str) -> str:
+    before = "" if _UNSPACED.match(name[0]) else r"(?<!\w)"
+    after = "" if _UNSPACED.match(name[-1]) else r"(?!\w)"
+    return before + re.escape(name) + after
 
 
 def _drawn(cast: Sequence[Candidate], rng: Random) -> list[str]:

@@ -129,8 +129,11 @@ class Table:
 
     # -- what is heard ------------------------------------------------------------------------------------
 
-    async def hear(self, said: Said) -> None:
-        """Store a member's message, once, and have the cast answer it."""
+    async def hear(self, said: Said, *, missed: bool = False) -> None:
+        """Store a member's message, once, and have the cast answer it.
+
+        What was `missed` while the bot was away is answered together: call `wake` after the last of it.
+        """
         scene = self._scenes.get(said.channel_id)
         if scene is None:
             return
@@ -138,7 +141,8 @@ class Table:
         async with scene.arrivals:
             if scene.listening and said.message_id > scene.record.heard_from:
                 await self._take_in(scene, said)
-        self.wake(scene)
+        if not missed:
+            self.wake(scene)
 
     async def _take_in(self, scene: Scene, said: Said) -> None:
         text = in_character(said.text, dict(said.names))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bot.chat import ChatRequest, Usage
-from bot.errors import BackendError, HearthsideError, PromptTooLongError
+from bot.errors import BackendError, HearthsideError, PromptTooLongError, TableError
 from bot.prompt.answer import AnswerFilter
 from bot.scene.direction import face
 from bot.scene.scene import LastAnswer
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 # after a server that broke off, or after one that said nothing.
 TRIES = 3
 
-SILENT = "⚠ {name} found no words. Say something more, or use /scene next to try again."
-GONE = "⚠ The character {slug} is not in the personas folder any more, so nobody answered."
+SILENT = "Say something more, or use /scene next to have them try again."
+GONE = "/persona list shows who is there; /scene remove takes the name out of the scene."
 
 
 @dataclass(slots=True)
@@ -72,32 +72,41 @@ class Answering:
         """
         if reply.state in {ReplyState.DONE, ReplyState.FAILED}:
             return
+        notice = ""
+        try:
+            await self._give(scene, reply, resumed=resumed)
+        except HearthsideError as error:
+            self._log.warning("answer_failed", scene=scene.id, persona=reply.persona, error=str(error))
+            notice = f"⚠ {error}"
+        except Exception:  # noqa: BLE001  # a bug in one answer must not end the scene
+            error_id = secrets.token_hex(3)
+            self._log.exception("answer_broke", scene=scene.id, persona=reply.persona, id=error_id)
+            notice = f"⚠ Something went wrong inside the bot. The operator finds it in the log as {error_id}."
+        if notice:
+            with contextlib.suppress(HearthsideError):
+                await self._stage.notice(scene.place, notice, key=f"reply:{reply.id}")
+            async with self._store.transaction() as tx:
+                await turns.set_reply(tx, reply.id, ReplyState.FAILED, reply.entry_id)
+
+    async def _give(self, scene: Scene, reply: Reply, *, resumed: bool) -> None:
         persona = self._personas.get(reply.persona)
         if persona is None:
-            await self._stage.notice(scene.place, GONE.format(slug=reply.persona), key=f"gone:{reply.id}")
-            await self._settle(reply, ReplyState.FAILED)
-            return
+            raise TableError(f"The persona {reply.persona} is gone, so nobody answered.", hint=GONE)
         utterance = await self._utterance(scene, reply, persona, resumed=resumed)
         try:
-            await self._give(scene, reply, persona, utterance)
+            entry = await self._told_before(scene, reply) or await self._speak(
+                scene, reply, persona, utterance
+            )
+            await utterance.finish(entry.text)
         except asyncio.CancelledError:
-            if (
-                not scene.listening
-            ):  # the scene was ended; at a mere shutdown the answer is given after the next start
+            # The scene was ended. At a mere shutdown the answer is given after the next start.
+            if not scene.listening:
                 with contextlib.suppress(HearthsideError):
                     await utterance.retract()
             raise
-        except HearthsideError as error:
-            self._log.warning("answer_failed", scene=scene.id, persona=persona.slug, error=str(error))
-            await self._fail(reply, utterance, f"⚠ {error}")
-        except Exception:  # noqa: BLE001  # a bug in one answer must not end the scene
-            error_id = secrets.token_hex(3)
-            self._log.exception("answer_broke", scene=scene.id, persona=persona.slug, id=error_id)
-            await self._fail(
-                reply,
-                utterance,
-                f"⚠ Something went wrong inside the bot. The operator finds it in the log as {error_id}.",
-            )
+        async with self._store.transaction() as tx:
+            await turns.set_reply(tx, reply.id, ReplyState.DONE, entry.id)
+            await turns.show(tx, reply.id, entry.id)
 
     async def _utterance(self, scene: Scene, reply: Reply, persona: Persona, *, resumed: bool) -> Utterance:
         """Set up where the answer will appear: over what an interrupted run has shown of it, if anything."""
@@ -122,24 +131,23 @@ class Answering:
         async with self._store.read() as connection:
             return tuple(await log.unknown_messages(connection, ours))
 
-    async def _give(self, scene: Scene, reply: Reply, persona: Persona, utterance: Utterance) -> None:
-        entry = await self._told_before(scene, reply)
-        if entry is None:
-            async with scene.arrivals:
-                seq = scene.take_seq()
-            told = await self._told(scene, seq, persona, utterance)
-            if not told.text:
-                await self._fail(reply, utterance, SILENT.format(name=persona.name))
-                return
-            entry = await self._keep(scene, reply, persona, seq, told)
-        await utterance.finish(entry.text)
-        async with self._store.transaction() as tx:
-            await turns.set_reply(tx, reply.id, ReplyState.DONE, entry.id)
-            await turns.show(tx, reply.id, entry.id)
-
     async def _told_before(self, scene: Scene, reply: Reply) -> Entry | None:
         """Give the answer's text if an interrupted run had it and did not finish showing it."""
         return next((entry for entry in scene.window.entries if reply.entry_id == entry.id), None)
+
+    async def _speak(self, scene: Scene, reply: Reply, persona: Persona, utterance: Utterance) -> Entry:
+        """Take the answer's place in the log, have the model tell it, and keep it."""
+        async with scene.arrivals:
+            seq = scene.take_seq()
+        try:
+            told = await self._told(scene, seq, persona, utterance)
+            if not told.text:
+                raise TableError(f"{persona.name} found no words.", hint=SILENT)
+        except HearthsideError:
+            with contextlib.suppress(HearthsideError):
+                await utterance.retract()
+            raise
+        return await self._keep(scene, reply, persona, seq, told)
 
     async def _told(self, scene: Scene, seq: int, persona: Persona, utterance: Utterance) -> Told:
         """Ask until there is an answer: another server after a failure, a shorter window after a refusal."""
@@ -222,12 +230,3 @@ class Answering:
             await turns.set_reply(tx, reply.id, ReplyState.TOLD, entry.id)
         scene.add(entry)
         return entry
-
-    async def _fail(self, reply: Reply, utterance: Utterance, notice: str) -> None:
-        with contextlib.suppress(HearthsideError):
-            await utterance.fail(notice)
-        await self._settle(reply, ReplyState.FAILED)
-
-    async def _settle(self, reply: Reply, state: ReplyState) -> None:
-        async with self._store.transaction() as tx:
-            await turns.set_reply(tx, reply.id, state, reply.entry_id)

@@ -59,16 +59,12 @@ class DiscordStage:
         """Begin an answer. Nothing is sent before it is written to."""
         parts = Parts(self._voices, place, speaker, key=key, posted=posted, on_posted=on_posted)
 
-        async def fail(text: str) -> None:
-            await self.notice(place, text, key=key)
-
         utterance = StreamedUtterance(
             parts,
             place,
             clock=self._clock,
             lane=self._pace.lane(place.channel_id),
             cleaner=self._cleaner,
-            notice=fail,
             started=lambda task: self._keep(task, utterance),
         )
         return utterance

@@ -42,7 +42,6 @@ class StreamedUtterance:
         clock: Clock,
         lane: Lane,
         cleaner: Cleaner,
-        notice: Callable[[str], Awaitable[object]],
         started: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self._parts = parts
@@ -50,7 +49,6 @@ class StreamedUtterance:
         self._clock = clock
         self._lane = lane
         self._cleaner = cleaner
-        self._notice = notice
         self._started = started
         self._text = ""
         self._final = False
@@ -79,11 +77,6 @@ class StreamedUtterance:
             _log.info("An answer was called off with %d messages in the channel.", len(self._parts.ids))
             raise
         return self._parts.ids
-
-    async def fail(self, notice: str) -> None:
-        """End visibly without an answer: the bot itself says `notice` after what was shown."""
-        await self._halt()
-        await self._notice(notice)
 
     async def retract(self) -> None:
         """Take back what was shown. Raises StageError if Discord does not let us."""

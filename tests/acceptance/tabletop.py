@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,11 +64,21 @@ class Tabletop:
         async with running_bot(command, settings, log_path=log, folder=PROJECT, complain=print) as process:
             self.process = process
             try:
-                await self.room.ready(self.application, timeout=PATIENCE)
+                await self._ready(process)
                 yield process
             except BaseException:
                 print(self.log())  # noqa: T201  # pytest shows it with the failure
                 raise
+
+    async def _ready(self, process: BotProcess) -> None:
+        ready = asyncio.ensure_future(self.room.ready(self.application, timeout=PATIENCE))
+        ended = asyncio.ensure_future(process.ended())
+        await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if not ready.done():
+            ready.cancel()
+            raise AssertionError(f"The bot has ended with exit code {process.exit_code}.")
+        await ready
 
     def log(self) -> str:
         """Give what the bot has logged."""
@@ -132,11 +140,36 @@ class Tabletop:
         assert isinstance(event, MessageCreated | MessageEdited)
         return event.message
 
+    async def begins(self, text: str, *, since: int) -> Message:
+        """Wait until a message in the campaign begins with `text`, and give it."""
+        event = await self.room.wait_for(
+            lambda event: (
+                isinstance(event, MessageCreated | MessageEdited) and event.message.content.startswith(text)
+            ),
+            PATIENCE,
+            since=since,
+        )
+        assert isinstance(event, MessageCreated | MessageEdited)
+        return event.message
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something is true of the store or the channel that nobody announces."""
+        async with asyncio.timeout(PATIENCE):
+            while not holds():
+                await asyncio.sleep(0.01)  # the store is another process's: there is no event to await
+
+    def stored(self) -> list[str]:
+        """Give what the store has of the players' words, in order."""
+        rows = self.query("SELECT text FROM entries WHERE kind = 'player' ORDER BY scene_id, seq")
+        return [text for (text,) in rows]
+
+    def guild_webhooks(self) -> list[object]:
+        """Give the webhooks that stand on the server."""
+        return list(self.room.state.webhooks.values())
+
     async def at_rest(self) -> None:
         """Wait until no scene owes an answer. The store is the only place that knows it for certain."""
-        async with asyncio.timeout(PATIENCE):
-            while self.query("SELECT count(*) FROM turns WHERE state = 'open'")[0][0]:
-                await asyncio.sleep(0.01)
+        await self.until(lambda: not self.query("SELECT 1 FROM turns WHERE state = 'open'"))
 
     def query(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """Look into the bot's database."""
@@ -146,8 +179,7 @@ class Tabletop:
     async def kill(self) -> None:
         """End the bot as a power cut would."""
         assert self.process is not None
-        os.kill(self.process.pid, signal.SIGKILL)
-        await self.process.ended()
+        await self.process.kill()
 
     def spoken(self, channel: Channel | None = None) -> list[tuple[str, str]]:
         """Give what stands in the channel, as (name, text)."""

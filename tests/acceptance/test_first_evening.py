@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from tests.acceptance.tabletop import Tabletop
 from tests.fakes.model_server import TEXT, Answer, ScriptedModelServer
 
@@ -89,7 +91,8 @@ async def test_a_scene_can_play_in_a_thread_of_its_own(table: Tabletop, model: S
         await table.command("scene start", {"title": "Below", "thread": True})
         event = await table.room.wait_for(table.in_character, since=since)
         thread = event.channel
-        assert thread is not None and thread is not table.campaign
+        assert thread is not None
+        assert thread is not table.campaign
         said = await table.says(table.ann, "I go down.", channel=thread)
         await table.shows(TEXT, since=said.cursor, channel=thread)
         await table.at_rest()
@@ -121,5 +124,5 @@ async def test_the_prompt_only_grows(table: Tabletop, model: ScriptedModelServer
             await table.at_rest()
 
     prompts = [chat.body["messages"] for chat in model.chats]
-    for earlier, later in zip(prompts, prompts[1:], strict=False):
+    for earlier, later in pairwise(prompts):
         assert later[: len(earlier)] == earlier

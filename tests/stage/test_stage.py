@@ -141,18 +141,6 @@ async def test_a_refused_typing_signal_disturbs_nothing(table: Table) -> None:
     assert len(table.requests("POST", "/typing")) == 1
 
 
-async def test_a_failed_answer_ends_in_a_notice_of_its_own(table: Table, marta: Speaker) -> None:
-    table.channel.deny(table.application, Permission.MANAGE_WEBHOOKS)
-    utterance = table.speak(marta)
-    utterance.write("The door opens and. ")
-    await table.seen(table.messages)
-    await utterance.fail("The storyteller lost the thread. Say something to go on.")
-    assert table.shown() == [
-        ("Hearthside", "**Marta**\nThe door opens and."),
-        ("Hearthside", "The storyteller lost the thread. Say something to go on."),
-    ]
-
-
 async def test_a_called_off_answer_is_taken_back(table: Table, marta: Speaker) -> None:
     utterance = table.speak(marta)
     utterance.write("The door opens. " * 200)

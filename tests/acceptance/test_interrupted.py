@@ -1,0 +1,101 @@
+"""What happens when the bot, Discord or the model goes away in the middle of things: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.acceptance.tabletop import Tabletop
+from tests.fakes.model_server import TEXT, Answer, ScriptedModelServer
+
+
+async def test_an_answer_that_was_cut_short_by_a_crash_is_finished_in_its_own_message(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    more = asyncio.Event()
+    async with table.bot(model.url):
+        await table.start_scene()
+        model.script.append(Answer("The door is open. Behind it, dark.", gate=more, gate_after=4))
+        said = await table.says(table.ann, "I open the door.")
+        half = await table.begins("The door is open.", since=said.cursor)
+        await table.kill()
+    more.set()
+
+    async with table.bot(model.url):
+        whole = await table.shows(TEXT, since=said.cursor)
+        await table.at_rest()
+    assert whole.id == half.id
+    assert [name for name, _ in table.spoken()].count("The Narrator") == 2  # the opening and one answer
+
+
+async def test_what_was_said_while_the_bot_was_away_is_heard_when_it_comes_back(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    async with table.bot(model.url):
+        await table.start_scene()
+    missed = await table.says(table.ann, "Is anybody there?")
+    await table.says(table.bob, "I knock three times.")
+
+    async with table.bot(model.url):
+        await table.shows(TEXT, since=missed.cursor)
+        await table.at_rest()
+        assert table.stored() == ["Is anybody there?", "I knock three times."]
+        assert len(model.chats) == 1
+
+    async with table.bot(model.url):
+        said = await table.says(table.ann, "Good.")
+        await table.shows(TEXT, since=said.cursor)
+        await table.at_rest()
+    assert table.stored() == ["Is anybody there?", "I knock three times.", "Good."]
+    assert len(model.chats) == 2
+
+
+async def test_events_that_discord_sends_again_are_answered_once(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    async with table.bot(model.url):
+        await table.start_scene()
+        await table.room.drop_gateway(resumable=True)
+        said = await table.says(table.ann, "Hello?")
+        await table.shows(TEXT, since=said.cursor)
+        await table.at_rest()
+        await table.room.drop_gateway(resumable=False)
+        missed = await table.says(table.bob, "Still there?")
+        await table.shows(TEXT, since=missed.cursor)
+        await table.at_rest()
+    assert table.stored() == ["Hello?", "Still there?"]
+    assert len(model.chats) == 2
+
+
+async def test_an_edited_message_changes_the_story_and_a_deleted_one_leaves_it(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    async with table.bot(model.url):
+        await table.start_scene()
+        slip = await table.says(table.ann, "I open the dor.")
+        answer = await table.shows(TEXT, since=slip.cursor)
+        await table.at_rest()
+        await table.room.edit(slip, "I open the door.")
+        await table.until(lambda: table.stored() == ["I open the door."])
+        await table.room.delete(answer)
+        await table.until(lambda: not table.query("SELECT 1 FROM entries WHERE kind = 'answer'"))
+        said = await table.says(table.bob, "I follow her.")
+        await table.shows(TEXT, since=said.cursor)
+        await table.at_rest()
+
+    prompt = model.chats[-1].body["messages"]
+    assert [message["role"] for message in prompt] == ["system", "user", "assistant", "user"]
+    assert "Ann: I open the door.\nBob: I follow her." in prompt[-1]["content"]
+    assert "dor." not in str(prompt)
+
+
+async def test_ending_a_scene_stops_the_answer_and_takes_it_back(table: Tabletop, model: ScriptedModelServer) -> None:
+    never = asyncio.Event()
+    async with table.bot(model.url):
+        await table.start_scene()
+        model.script.append(Answer("I begin. And then", gate=never, gate_after=2))
+        said = await table.says(table.ann, "Tell us everything.")
+        await table.begins("I begin.", since=said.cursor)
+        await table.command("scene end")
+        await asyncio.wait_for(model.chats[-1].gone.wait(), 10)
+        assert all(not text.startswith("I begin.") for _, text in table.spoken())
+        assert not table.guild_webhooks()
