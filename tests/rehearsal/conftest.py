@@ -18,6 +18,7 @@ with warnings.catch_warnings():
     from discord.ext import commands
 
 from bot.rehearsal.room import Room
+from bot.rehearsal.waiting import Waker
 from tests.rehearsal.hand_clock import HandClock
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Actor(commands.AutoShardedBot):
         self.edits: list[discord.RawMessageUpdateEvent] = []
         self.deleted: list[int] = []
         self.typing: list[int] = []
-        self.resumes = 0
+        self.news = Waker()
 
     async def setup_hook(self) -> None:
         if self.prepare is not None:
@@ -62,6 +63,13 @@ class Actor(commands.AutoShardedBot):
     async def on_message(self, message: discord.Message) -> None:
         self.heard.append(message)
         self.lines.append(message.content)
+        self.news.notify()
+
+    async def hear(self, message_id: int) -> discord.Message:
+        """Wait until a message is heard; it may have been before."""
+        async with asyncio.timeout(5):
+            await self.news.until(lambda: any(each.id == message_id for each in self.heard))
+        return next(each for each in self.heard if each.id == message_id)
 
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
         self.edits.append(event)
@@ -71,9 +79,6 @@ class Actor(commands.AutoShardedBot):
 
     async def on_raw_typing(self, event: discord.RawTypingEvent) -> None:
         self.typing.append(event.user_id)
-
-    async def on_shard_resumed(self, shard_id: int) -> None:
-        self.resumes += 1
 
 
 @dataclass

@@ -26,8 +26,8 @@ async def test_what_was_missed_is_replayed_in_order(table: Table) -> None:
         resumed = asyncio.create_task(bot.wait_for("shard_resumed", timeout=10))
         await room.say(table.ann, table.channel, "line 5")
         await resumed
-        await room.say(table.ann, table.channel, "line 6")
-        await bot.wait_for("message", check=lambda message: message.content == "line 6", timeout=5)
+        said = await room.say(table.ann, table.channel, "line 6")
+        await bot.hear(said.id)
         assert bot.lines == [f"line {number}" for number in range(7)]
         assert table.application.identified == 1
 
@@ -42,14 +42,14 @@ async def test_the_bot_resumes_when_it_is_asked_to_reconnect(table: Table) -> No
 async def test_what_an_invalid_session_missed_is_gone_from_the_gateway(table: Table) -> None:
     room = table.room
     async with table.actor() as bot:
-        await room.say(table.ann, table.channel, "before")
-        await bot.wait_for("message", timeout=5)
+        said = await room.say(table.ann, table.channel, "before")
+        await bot.hear(said.id)
         again = asyncio.create_task(bot.wait_for("shard_ready", timeout=10))
         await room.drop_gateway(resumable=False)
         await room.say(table.ann, table.channel, "meanwhile")
         await again
-        await room.say(table.ann, table.channel, "after")
-        await bot.wait_for("message", check=lambda message: message.content == "after", timeout=5)
+        said = await room.say(table.ann, table.channel, "after")
+        await bot.hear(said.id)
         assert bot.lines == ["before", "after"]
         assert table.application.identified == 2
         channel = bot.get_channel(table.channel.id)
@@ -192,7 +192,7 @@ async def test_content_is_hidden_without_the_intent_except_where_it_concerns_the
         await room.say(ann, place, "An answer.", reply_to=own)
         await room.say(ann, place, "A quiet answer.", reply_to=own, ping=False)
         last = await room.say(ann, direct, "Alone.")
-        await bot.wait_for("message", check=lambda message: message.id == last.id, timeout=5)
+        await bot.hear(last.id)
         assert bot.lines == ["My own.", "", f"<@{table.application.id}> a word?", "An answer.", "", "Alone."]
         fetched = [message.content async for message in channel.history()]
         assert fetched[-2:] == ["", "My own."], "REST hides it as well"

@@ -331,7 +331,7 @@ async def test_a_message_menu_shows_the_bot_what_its_intents_hide(table: Table) 
     intents = discord.Intents.default()
     async with table.actor(prepare, intents=intents) as bot:
         said = await table.room.say(table.ann, table.channel, "The bell is cursed.")
-        heard = await bot.wait_for("message", timeout=5)
+        heard = await bot.hear(said.id)
         assert heard.content == ""
         call = await (await table.room.message_command(table.ben, table.channel, "Quote", said)).answered()
         assert call.responses[0].content == "Ann: The bell is cursed."

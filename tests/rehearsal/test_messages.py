@@ -28,7 +28,7 @@ async def test_what_people_do_reaches_the_bot_in_order(table: Table) -> None:
         first = await room.say(table.ann, table.channel, "I open the door.")
         await room.type(table.ben, table.channel)
         second = await room.say(table.ben, table.channel, "Careful!", reply_to=first)
-        await bot.wait_for("message", check=lambda message: message.id == second.id, timeout=5)
+        await bot.hear(second.id)
         await room.edit(first, "I open the door slowly.")
         await room.delete(second)
         await bot.wait_for("raw_message_delete", timeout=5)
@@ -148,8 +148,8 @@ async def test_files_go_up_and_come_back_until_their_address_expires(table: Tabl
             await attachment.read()
         await sent.edit(attachments=[])
         assert table.room.messages(table.channel)[0].attachments == []
-        await table.room.say(table.ann, table.channel, "", files=[Upload("card.json", b"{}")])
-        heard = await bot.wait_for("message", timeout=5)
+        said = await table.room.say(table.ann, table.channel, "", files=[Upload("card.json", b"{}")])
+        heard = await bot.hear(said.id)
         assert await heard.attachments[0].read() == b"{}"
 
 
@@ -189,8 +189,8 @@ async def test_reactions_pins_and_bulk_deletion(table: Table) -> None:
 async def test_direct_messages_reach_the_bot_and_the_person(table: Table) -> None:
     async with table.actor() as bot:
         place = table.room.dm(table.ann, table.application)
-        await table.room.say(table.ann, place, "Psst.")
-        heard = await bot.wait_for("message", check=lambda message: message.guild is None, timeout=5)
+        said = await table.room.say(table.ann, place, "Psst.")
+        heard = await bot.hear(said.id)
         assert heard.content == "Psst."
         await heard.channel.send("Yes?")
         assert [message.content for message in table.room.messages(place)] == ["Psst.", "Yes?"]

@@ -31,8 +31,8 @@ async def test_a_hidden_channel_is_closed_to_the_bot_and_its_gateway(table: Tabl
         assert (refused.status, refused.code) == (403, 50001)
         await table.room.say(table.ann, table.channel, "They cannot hear us.")
         table.channel.allow(table.application, Permission.VIEW_CHANNEL)
-        await table.room.say(table.ann, table.channel, "Now they can.")
-        await bot.wait_for("message", timeout=5)
+        said = await table.room.say(table.ann, table.channel, "Now they can.")
+        await bot.hear(said.id)
         assert bot.lines == ["Now they can."]
 
 

@@ -21,7 +21,7 @@ async def test_a_thread_is_opened_seen_and_archived(table: Table) -> None:
         assert isinstance(event, ThreadCreated)
         assert (event.thread.id, event.thread.name) == (thread.id, "The Inn")
         said = await table.room.say(table.ann, event.thread, "Here?")
-        heard = await bot.wait_for("message", check=lambda message: message.id == said.id, timeout=5)
+        heard = await bot.hear(said.id)
         assert heard.channel == thread
         assert set(event.thread.joined) == {bot.user.id if bot.user else 0, table.ann.id}
         await thread.edit(archived=True)

@@ -24,7 +24,7 @@ async def test_a_character_speaks_under_its_own_name_and_face(table: Table) -> N
         other = await webhook.send(
             "Hm.", username="Mara Vane", avatar_url="https://example.org/a.png", wait=True
         )
-        heard = await bot.wait_for("message", check=lambda each: each.id == other.id, timeout=5)
+        heard = await bot.hear(other.id)
         assert (heard.webhook_id, heard.author.display_name) == (webhook.id, "Mara Vane")
     shown = table.room.messages(table.channel)
     assert [each.author_name for each in shown] == ["Mara", "Mara Vane"]
