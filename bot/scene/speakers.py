@@ -85,7 +85,8 @@ def _callable_names(candidate: Candidate) -> set[str]:
 
 def _plain(text: str) -> str:
     """Write names and what is said alike: no case, composed letters, single spaces, straight apostrophes."""
-    return " ".join(unicodedata.normalize("NFC", text.casefold()).replace("’", "'").split())
+    composed = unicodedata.normalize("NFC", text.casefold())
+    return " ".join(composed.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
 
 
 def _whole_word(name: str) -> str:
