@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 TEXT = 0
 DIRECT = 1
-CATEGORY = 4
 PUBLIC_THREAD = 11
 PRIVATE_THREAD = 12
 
@@ -67,7 +66,7 @@ class Member:
 
 @dataclass(slots=True, eq=False)
 class Channel:
-    """A text channel, category or direct message channel; threads are `Thread`."""
+    """A text channel or direct message channel; threads are `Thread`."""
 
     state: State = field(repr=False)
     id: int

@@ -126,12 +126,6 @@ class Message:
         """Whether it stands for an answer that was deferred and is not there yet."""
         return bool(self.flags & LOADING)
 
-    @property
-    def jump_url(self) -> str:
-        """The address that Discord's clients give a message."""
-        place = self.channel.guild.id if self.channel.guild else "@me"
-        return f"https://discord.com/channels/{place}/{self.channel.id}/{self.id}"
-
     def visible_to(self, user_id: int) -> bool:
         """Say whether this user would see the message (permissions aside)."""
         return self.ephemeral_for is None or self.ephemeral_for == user_id

@@ -60,6 +60,8 @@ class Description:
             for method in item
             if method != "parameters"
         }
+        # Within a form's `errors` Discord's codes are words, which its description does not know.
+        document["components"]["schemas"]["Error"]["properties"]["code"]["type"] = ["integer", "string"]
         self._document = document
         registry: Registry[Any] = Registry()
         for name, content in (("urn:strict", document), ("urn:lenient", _lenient(document))):

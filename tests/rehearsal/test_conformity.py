@@ -8,6 +8,7 @@ import pytest
 from discord import app_commands
 
 from bot.rehearsal.media import plain_png
+from bot.rehearsal.permissions import ALL, Permission
 from tests.rehearsal import openapi
 
 if TYPE_CHECKING:
@@ -213,3 +214,91 @@ async def test_all_that_is_said_on_the_wire_fits_discords_own_description(table:
         await play_everything(table, actor)
     assert description.problems(table.room.requests) == []
     assert {request.status for request in table.room.requests} <= {200, 201, 204}
+
+
+COMMAND = {"name": "roll", "description": "Roll dice"}
+
+
+async def call_the_rest(table: Table) -> None:
+    """Call what discord.py's tour leaves out."""
+    table.guild.set_permissions(table.application, int(ALL & ~Permission.ADMINISTRATOR))
+    said = await table.room.say(table.ann, table.channel, "Here.")
+    commands = f"/applications/{table.application.id}/commands"
+    made = (await table.api("POST", commands, COMMAND)).json["id"]
+    channel, guild = f"/channels/{table.channel.id}", f"/guilds/{table.guild.id}"
+    message = f"{channel}/messages/{said.id}"
+    thread = (await table.api("POST", f"{message}/threads", {"name": "On it"})).json["id"]
+    spare = table.guild.add_text_channel("spare")
+    calls: list[tuple[str, str, object]] = [
+        ("GET", "/gateway", None),
+        ("GET", "/applications/@me", None),
+        ("PATCH", "/users/@me", {"username": "Hearthside"}),
+        ("GET", "/users/@me/guilds", None),
+        ("PATCH", f"{guild}/members/@me", {"nick": "The Fire"}),
+        ("GET", f"{guild}/members/search?query=an", None),
+        ("GET", f"{guild}?with_counts=true", None),
+        ("GET", f"{commands}/{made}", None),
+        ("POST", commands, COMMAND | {"description": "Roll"}),
+        ("PATCH", f"{commands}/{made}", {"description": "Roll more dice"}),
+        ("DELETE", f"{commands}/{made}", None),
+        ("PATCH", channel, {"topic": "The bell", "rate_limit_per_user": 5, "nsfw": True}),
+        ("PUT", f"{channel}/permissions/{table.ben.id}", {"type": 1, "deny": "2048"}),
+        ("GET", channel, None),
+        ("DELETE", f"{channel}/permissions/{table.ben.id}", None),
+        ("PUT", f"{channel}/messages/pins/{said.id}", None),
+        ("GET", f"{channel}/messages/pins", None),
+        ("GET", f"{channel}/messages", None),
+        ("DELETE", f"{channel}/messages/pins/{said.id}", None),
+        ("PUT", f"/channels/{thread}/thread-members/{table.ben.id}", None),
+        ("GET", f"/channels/{thread}/thread-members/{table.ben.id}", None),
+        ("GET", f"/channels/{thread}/thread-members?with_member=true", None),
+        ("DELETE", f"/channels/{thread}/thread-members/{table.ben.id}", None),
+        ("GET", f"/channels/{thread}/messages", None),
+        ("DELETE", f"/channels/{thread}", None),
+        ("PUT", f"{message}/reactions/%F0%9F%8E%B2/@me", None),
+        ("GET", f"{message}/reactions/%F0%9F%8E%B2", None),
+        ("DELETE", f"{message}/reactions/%F0%9F%8E%B2", None),
+        ("DELETE", f"/channels/{spare.id}", None),
+    ]
+    for method, path, body in calls:
+        reply = await table.api(method, path, body)
+        assert reply.status in {200, 204}, (method, path, reply.json)
+    assert table.channel.topic == "The bell"
+    assert table.guild.members[table.application.id].name == "The Fire"
+    assert spare.id not in table.guild.channels
+
+
+async def test_what_the_tour_leaves_out_fits_the_description_as_well(table: Table) -> None:
+    description = openapi.load()
+    if description is None:
+        pytest.skip(openapi.MISSING)
+    await call_the_rest(table)
+    assert description.problems(table.room.requests) == []
+
+
+async def test_refusals_fit_the_description_too(table: Table) -> None:
+    description = openapi.load()
+    if description is None:
+        pytest.skip(openapi.MISSING)
+    table.room.limits.set("/users/{user_id}", 1, 5.0)
+    path = f"/channels/{table.channel.id}/messages"
+    for body in ({"content": "x" * 2001}, {"embeds": [{"fields": [{"name": ""}]}]}, {}):
+        assert (await table.api("POST", path, body)).status == 400
+    assert (await table.api("GET", "/users/1")).status == 404
+    assert (await table.api("GET", "/users/1")).status == 429
+    assert (await table.api("GET", "/users/@me", token="wrong")).status == 401
+    assert description.problems(table.room.requests) == []
+
+
+async def test_the_checker_sees_what_does_not_fit(table: Table) -> None:
+    description = openapi.load()
+    if description is None:
+        pytest.skip(openapi.MISSING)
+    await table.api("POST", f"/channels/{table.channel.id}/messages", {"content": "x"})
+    request = table.room.requests[-1]
+    request.json = {"content": "x", "embeds": [{"title": "x" * 257}]}
+    request.response = request.response | {"timestamp": "yesterday", "tts": None}
+    problems = "\n".join(description.problems([request]))
+    assert "request at $.embeds[0].title" in problems
+    assert "response at $.timestamp" in problems
+    assert "response at $.tts" in problems
