@@ -233,7 +233,7 @@ class Gateway:
             raise CloseError(4013, "Invalid intent(s).")
         self._check_privileged(application, wanted)
         shard = data.get("shard") or [0, 1]
-        if len(shard) != 2 or not 0 <= shard[0] < shard[1]:
+        if not _is_shard(shard):
             raise CloseError(4010, "Invalid shard.")
         application.identified += 1
         identity = f"{self._state.rng.getrandbits(128):032x}"
@@ -303,7 +303,7 @@ class Gateway:
         self._state.changed.notify()
 
     def _send_members(self, session: Session, data: Json) -> None:
-        guild = self._state.guilds.get(int(data.get("guild_id", 0)))
+        guild = self._state.guilds.get(_number(data.get("guild_id")))
         if guild is None or session.application.user.id not in guild.members:
             return
         query, wanted = data.get("query"), data.get("user_ids")
@@ -319,7 +319,7 @@ class Gateway:
                 else each.name.lower().startswith(str(query or "").lower())
             )
         ]
-        limit = int(data.get("limit") or 0) or 1000
+        limit = _number(data.get("limit")) or 1000
         payload: Json = {
             "guild_id": str(guild.id),
             "members": [full_member_payload(each) for each in found[:limit]],
@@ -347,10 +347,20 @@ def _wanted(session: Session, signal: Signal) -> bool:
     return Permission.VIEW_CHANNEL in signal.channel.permissions(application.user)
 
 
+def _is_shard(value: Any) -> bool:
+    whole = isinstance(value, list) and len(value) == 2 and all(type(each) is int for each in value)
+    return whole and 0 <= value[0] < value[1]
+
+
+def _number(value: Any) -> int:
+    text = str(value)
+    return int(text) if text.isdecimal() and len(text) < 22 else 0
+
+
 def _decoded(text: str) -> Json:
     try:
         frame = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         frame = None
     if not isinstance(frame, dict):
         raise CloseError(4002, "Error while decoding payload.")
