@@ -249,10 +249,11 @@ class Table:
     async def _play(self, scene: Scene) -> None:
         while scene.turns and scene.listening:
             turn = scene.turns[0]
-            async with self.stage.thinking(scene.place):
-                await self._let_them_finish(scene)
-                turn.begun = True
-                for reply in turn.replies:
+            for reply in turn.replies:  # more may be promised until it is begun
+                async with self.stage.thinking(scene.place):
+                    if not turn.begun:
+                        await self._let_them_finish(scene)
+                        turn.begun = True
                     await self._answering.give(scene, reply, resumed=turn.resumed)
             async with self.store.transaction() as tx:
                 await turns.close(tx, turn.id, self.clock.now())

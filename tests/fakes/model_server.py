@@ -31,7 +31,8 @@ class Answer:
     """An ordinary streamed answer, a few characters to a chunk.
 
     `gate` holds it back before the first chunk, `gate_after` after that many chunks; `pause_s` waits between
-    chunks. Without `usage` no usage chunk is sent; `finish_reason` None ends the stream as if cut off.
+    chunks. `opening` sends a chunk without text before all of that. Without `usage` no usage chunk is sent;
+    `finish_reason` None ends the stream as if cut off.
     """
 
     text: str = TEXT
@@ -39,6 +40,7 @@ class Answer:
     gate: asyncio.Event | None = None
     gate_after: int = 0
     pause_s: float = 0.0
+    opening: bool = False
     usage: bool = True
     finish_reason: str | None = "stop"
 
@@ -63,12 +65,14 @@ class Stream:
 
 @dataclass
 class Recorded:
-    """One request as it came in. `gone` is set when the client has hung up before the answer's end."""
+    """One request as it came in. `opened` is set when the answer has begun,
+    `gone` when the client has hung up before its end."""
 
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
     received: float
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -112,6 +116,8 @@ class ScriptedModelServer:
         self.script: deque[Step] = deque()
         self.listing: Refusal | None = None
         self.requests: list[Recorded] = []
+        self.refused = 0
+        """Requests that were longer than `context`; only vLLM's dialect minds."""
         self.arrived = asyncio.Condition()
         self.context = context
         self._dialect = dialect
@@ -187,7 +193,10 @@ class ScriptedModelServer:
                 step = self.script.popleft() if self.script else self.default
                 if isinstance(step, Refusal):
                     return self._refuse(step)
-                return await self._stream(request, recorded.body, step)
+                if self._dialect == "vllm" and (refusal := self._too_long(recorded.body)):
+                    self.refused += 1
+                    return self._refuse(refusal)
+                return await self._stream(request, recorded, step)
         return self._refuse(Refusal(404, "<html><body>Not Found</body></html>", "text/html"))
 
     def _models(self) -> dict[str, Any]:
@@ -203,30 +212,45 @@ class ScriptedModelServer:
         tokens = [len(word) for word in text.split()]
         return {"count": len(tokens), "max_model_len": self.context, "tokens": tokens}
 
+    def _too_long(self, body: dict[str, Any]) -> Refusal | None:
+        """Refuse what does not fit, in the words of vllm#20409."""
+        prompt, wanted = self._tokens(body)["count"], body.get("max_tokens", 0)
+        if prompt + wanted <= self.context:
+            return None
+        message = (
+            f"This model's maximum context length is {self.context} tokens. However, you requested "
+            f"{prompt + wanted} tokens ({prompt} in the messages, {wanted} in the completion)."
+        )
+        error = {"object": "error", "message": message, "type": "BadRequestError", "code": 400}
+        return Refusal(400, json.dumps(error))
+
     def _refuse(self, refusal: Refusal) -> web.Response:
         return web.Response(status=refusal.status, text=refusal.body, content_type=refusal.content_type)
 
     async def _stream(
-        self, request: web.Request, body: dict[str, Any], step: Answer | Stream
+        self, request: web.Request, recorded: Recorded, step: Answer | Stream
     ) -> web.StreamResponse:
         content_type = step.content_type if isinstance(step, Stream) else "text/event-stream"
         response = web.StreamResponse(headers={"Content-Type": content_type})
-        if isinstance(step, Answer) and step.gate and not step.gate_after:
+        if isinstance(step, Answer) and step.gate and not step.gate_after and not step.opening:
             await step.gate.wait()
         await response.prepare(request)
-        if isinstance(step, Stream):
-            await response.write(step.data)
-            if step.broken and request.transport:
-                request.transport.abort()
+        recorded.opened.set()
+        if isinstance(step, Answer):
+            await self._write(response, recorded.body, step)
             return response
-        await self._write(response, body, step)
+        await response.write(step.data)
+        if step.broken and request.transport:
+            request.transport.abort()
         return response
 
     async def _write(self, response: web.StreamResponse, body: dict[str, Any], step: Answer) -> None:
         model = str(body.get("model"))
         pieces = [step.text[i : i + step.chunk] for i in range(0, len(step.text), step.chunk)]
+        if step.opening:
+            await response.write(event(chunk("", model=model)))
         for number, piece in enumerate(pieces):
-            if step.gate and step.gate_after and number == step.gate_after:
+            if step.gate and number == step.gate_after:
                 await step.gate.wait()
             if step.pause_s:
                 await asyncio.sleep(step.pause_s)
