@@ -32,8 +32,6 @@ SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>", "<|spare_0
 MERGES = 90
 LAYERS, HIDDEN, HEADS, KV_HEADS, FEED_FORWARD = 2, 64, 4, 2, 128
 BIAS_CHANNEL = 0
-ENDS_AFTER = 40
-"""Tokens an answer has on average at temperature 1."""
 
 _WORDS = (
     "the lantern sways and the rain comes down on the old stone stairs while the keeper counts the bells "
@@ -42,16 +40,17 @@ _WORDS = (
 )
 
 
-def write_tiny_gguf(path: Path, context: int = 8192, seed: int = 0) -> Path:
+def write_tiny_gguf(path: Path, context: int = 8192, seed: int = 0, ends_after: float = 40) -> Path:
     """Write the model to `path` and give the path back; equal arguments give equal bytes.
 
-    `context` is the length in tokens that the model claims to be trained for.
+    `context` is the length in tokens that the model claims to be trained for, `ends_after` how many tokens an
+    answer has on average at temperature 1.
     """
     pieces, merges = _vocabulary()
     writer = gguf.GGUFWriter(path, "llama")
     _add_shape(writer, context, len(pieces) + len(SPECIALS))
     _add_tokenizer(writer, pieces, merges)
-    for name, tensor in _weights(pieces, seed).items():
+    for name, tensor in _weights(pieces, seed, ends_after).items():
         writer.add_tensor(name, tensor if tensor.ndim == 1 else tensor.astype(np.float16))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -125,7 +124,7 @@ def _byte_spelling() -> dict[int, str]:
     return {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(rest)}
 
 
-def _weights(pieces: list[str], seed: int) -> dict[str, Matrix]:
+def _weights(pieces: list[str], seed: int, ends_after: float) -> dict[str, Matrix]:
     random = np.random.default_rng(seed)
 
     def matrix(rows: int, columns: int, scale: float) -> Matrix:
@@ -138,7 +137,7 @@ def _weights(pieces: list[str], seed: int) -> dict[str, Matrix]:
         tensors |= _layer(f"blk.{layer}", matrix)
     tensors["output_norm.weight"] = np.ones(HIDDEN, dtype=np.float32)
     tensors["output.weight"] = matrix(vocabulary, HIDDEN, 0.1)
-    tensors["output.weight"][:, BIAS_CHANNEL] = _bias(pieces)
+    tensors["output.weight"][:, BIAS_CHANNEL] = _bias(pieces, ends_after)
     return tensors
 
 
@@ -161,7 +160,7 @@ def _layer(name: str, matrix: MakeMatrix) -> dict[str, Matrix]:
     return tensors
 
 
-def _bias(pieces: list[str]) -> Matrix:
+def _bias(pieces: list[str], ends_after: float) -> Matrix:
     """Give each token's entry in the bias column: letters and words up, the end now and then, the rest never.
 
     The channel reaches the output matrix at about 6 after the norm, so 1.0 here moves a logit by about 6.
@@ -172,7 +171,7 @@ def _bias(pieces: list[str]) -> Matrix:
     )
     bias = np.full(len(pieces) + len(SPECIALS), -4.0, dtype=np.float32)
     bias[: len(pieces)][sayable] = 0.0
-    bias[len(pieces) + SPECIALS.index("<|im_end|>")] = np.log(sayable.sum() / ENDS_AFTER) / 6
+    bias[len(pieces) + SPECIALS.index("<|im_end|>")] = np.log(sayable.sum() / ends_after) / 6
     return bias
 
 

@@ -101,13 +101,14 @@ class Backends:
             cpu_model, clock=clock, context=context_length, parallel=parallel, binary=llama_server
         )
         self._fallback: Candidate | None = None
-        self._watching: list[asyncio.Task[None]] = []
+        self._watching: dict[Candidate, asyncio.Task[None]] = {}
         self._subscribers: list[OnSwitch] = []
         self._last: dict[int, Candidate] = {}
 
     def start(self) -> None:
         """Begin to look for the servers, in the background."""
-        self._watching = [asyncio.create_task(candidate.watch()) for candidate in self._line]
+        for candidate in self._line:
+            self._watch(candidate)
 
     def subscribe(self, callback: OnSwitch) -> None:
         """Have `callback` told whenever a scene goes on with another backend, before its next answer."""
@@ -139,6 +140,7 @@ class Backends:
         """
         candidate = self._find(backend)
         async with candidate.queue.place(on_wait):
+            await candidate.looked.wait()
             if candidate.error is not None:
                 raise BackendUnavailableError(candidate.error.args[0], hint=candidate.error.hint)
             try:
@@ -169,12 +171,9 @@ class Backends:
 
     async def aclose(self) -> None:
         """Stop looking, end the CPU model, close every connection."""
-        for task in self._watching:
-            task.cancel()
-        await asyncio.gather(*self._watching, return_exceptions=True)
+        for candidate in list(self._watching):
+            await self._drop(candidate)
         await self._cpu.stop()
-        for candidate in (*self._line, *([self._fallback] if self._fallback else [])):
-            await candidate.server.aclose()
 
     @property
     def _cpu_name(self) -> str:
@@ -200,7 +199,7 @@ class Backends:
     async def _on_cpu(self, on_progress: Progress | None) -> Candidate:
         """Have the CPU model running, and give it."""
         try:
-            if self._fallback is not None and self._fallback.error is not None:
+            if self._fallback is not None:
                 await self._bury_if_dead(self._fallback)
             endpoint = await self._cpu.ensure(on_progress)
             if self._fallback is None or not self._fallback.server.is_at(endpoint.url):
@@ -212,24 +211,35 @@ class Backends:
 
     async def _bury_if_dead(self, fallback: Candidate) -> None:
         """Find out what a failed request meant: nothing, or a child that is dying or hangs."""
-        await fallback.look()
+        await fallback.looked.wait()
         if not fallback.is_up:
             await self._cpu.bury()
 
     async def _replace_fallback(self, url: str, api_key: str) -> None:
         old, self._fallback = self._fallback, None
         if old is not None:
-            await old.server.aclose()
+            await self._drop(old)
         server = OpenAIServer(
             url, api_key=api_key, label=self._cpu_name, context_override=self._context_length
         )
         fallback = self._candidate(server)
-        await fallback.look()
+        self._watch(fallback)
+        await fallback.looked.wait()
         if fallback.error is not None:
-            await server.aclose()
+            await self._drop(fallback)
             raise fallback.error
         self._fallback = fallback
         self._last = {key: fallback if last is old else last for key, last in self._last.items()}
+
+    def _watch(self, candidate: Candidate) -> None:
+        self._watching[candidate] = asyncio.create_task(candidate.watch())
+
+    async def _drop(self, candidate: Candidate) -> None:
+        """Stop looking at a server and close its connections."""
+        task = self._watching.pop(candidate)
+        task.cancel()
+        await asyncio.wait({task})
+        await candidate.server.aclose()
 
     def _nothing_answers(self, cpu_error: BackendError) -> BackendError:
         first = self._line[0].error if self._line and not self._guessed else None

@@ -34,12 +34,13 @@ class Candidate:
         self.queue = queue
         self.error: BackendError | None = None
         self.looked = asyncio.Event()
-        """Set once it is known whether the server is there."""
+        """Set while it is known whether the server is there; not at the start, nor right after a failure."""
         self._clock = clock
         self._look_s = look_s
         self._first_wait_s = first_wait_s
         self._failures = 0
         self._up_since = clock.monotonic()
+        self._at_once = False
         self._woken = asyncio.Event()
 
     @property
@@ -64,11 +65,19 @@ class Candidate:
             if self.error is not None:
                 self._up_since = self._clock.monotonic()
             self.error = None
+        self._at_once = False
         self.looked.set()
 
     def fail(self, error: BackendError) -> None:
-        """Take note that a request failed: nobody is sent there until it was looked at again."""
+        """Take note that a request failed: nobody is sent there until it was looked at again.
+
+        That is at once after one failure, for an answer may break off on a server that is well; a server that
+        fails again within a minute of coming back is left alone for a while, longer each time.
+        """
         self._note(error)
+        if self._failures == 1:
+            self._at_once = True
+            self.looked.clear()
         self._woken.set()
 
     def _note(self, error: BackendError) -> None:
@@ -80,6 +89,8 @@ class Candidate:
         self.error = error
 
     def _wait_s(self) -> float:
+        if self._at_once:
+            return 0.0
         if self.error is None:
             return self._look_s
         return float(min(self._first_wait_s * 2 ** min(self._failures - 1, 10), LONGEST_WAIT_S))

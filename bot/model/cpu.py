@@ -121,8 +121,12 @@ class CpuServer:
         except SetupError as error:
             raise self._failed(BackendUnavailableError(error.args[0], hint=error.hint)) from None
         except _ChildDiedError as error:
+            by = f" by {self._binary}" if self._binary else ""
+            hint = "Install the package libgomp1." if "libgomp" in str(error) else ""
             raise self._failed(
-                BackendUnavailableError(f"The CPU model {self.model} could not be loaded: {error}.")
+                BackendUnavailableError(
+                    f"The CPU model {self.model} could not be loaded{by}: {error}.", hint=hint
+                )
             ) from None
 
     def _plan(self) -> Job:
@@ -222,12 +226,14 @@ class _Child:
             await self.process.wait()
         await self._reader
 
-    def last_words(self) -> str:
-        """Say why it died: what llama.cpp logged as an error, else how the process ended."""
+    def last_words(self, said: str | None = None) -> str:
+        """Say why it died: the error llama.cpp logged, else what it `said`, else how the process ended."""
         log = self._log.decode("utf-8", "replace")
         errors = re.findall(r"^[\d.]+ E \S+ (?:error loading model: )?(.+)$", log, re.MULTILINE)
         if errors:
             return str(errors[0]).strip().rstrip(".")
+        if said:
+            return said.rstrip(".")
         code = self.process.returncode
         if code is not None and code < 0:
             return f"the process was ended by signal {-code}" + (" (out of memory?)" if code == -9 else "")
@@ -241,12 +247,12 @@ class _Child:
             self.process.stdin.write(json.dumps(dataclasses.asdict(job)).encode() + b"\n")
             await self.process.stdin.drain()
         line = await self.process.stdout.readline()
-        url = json.loads(line).get("url") if line else None
-        if not isinstance(url, str):
+        answer = json.loads(line) if line else {}
+        if "url" not in answer:
             await self.process.wait()
             await self._reader
-            raise _ChildDiedError(self.last_words())
-        return url
+            raise _ChildDiedError(self.last_words(answer.get("error")))
+        return str(answer["url"])
 
     async def _read_log(self) -> None:
         assert self.process.stderr is not None

@@ -46,16 +46,15 @@ def main() -> None:
     """Serve until standard input closes."""
     answer = _private_stdout()
     job = Job(**json.loads(sys.stdin.readline()))
-    serve = _serve_binary if job.binary else _serve_here
+    code = 1
     try:
-        serve(job, answer)
+        code = _serve_binary(job, answer) if job.binary else _serve_here(job, answer)
     except Exception as error:  # noqa: BLE001  # whatever it is, the parent has to be told before this process ends
         _say(answer, {"error": f"{type(error).__name__}: {error}"})
-        sys.stderr.flush()
-        os._exit(1)
+    os._exit(code)  # the thread that reads standard input would make an ordinary exit abort
 
 
-def _serve_here(job: Job, answer: TextIO) -> None:
+def _serve_here(job: Job, answer: TextIO) -> int:
     """Run the server that xllamacpp carries, on a port that the system picks."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     xllamacpp = importlib.import_module("xllamacpp")  # untyped, and 34 MB that a binary does without
@@ -79,9 +78,10 @@ def _serve_here(job: Job, answer: TextIO) -> None:
     server = xllamacpp.Server(params)
     _say(answer, {"url": server.listening_address})
     threading.Event().wait()
+    return 0
 
 
-def _serve_binary(job: Job, answer: TextIO) -> None:
+def _serve_binary(job: Job, answer: TextIO) -> int:
     """Run a llama-server binary with the same settings, in its environment: what a build lacks it ignores."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -109,7 +109,7 @@ def _serve_binary(job: Job, answer: TextIO) -> None:
         time.sleep(0.05)
     if process.poll() is None:
         _say(answer, {"url": url})
-    sys.exit(process.wait())
+    return process.wait()
 
 
 def _is_ready(url: str) -> bool:

@@ -155,18 +155,23 @@ class Vllm:
 async def probe(routes: Routes, address: ServerAddress, listing: Any) -> Dialect:
     """Find the dialect of a server whose `/v1/models` answered `listing` (None where it has no such list).
 
-    Never raises: a server that answers none of the questions speaks plain OpenAI.
+    A server that answers none of the questions speaks plain OpenAI. Raises RefusedError where llama.cpp wants
+    a key: it lists its models for everybody, so that only here it is found out.
     """
     models = read_models(listing)
+    owner = _owner(listing)
     try:
-        if _owner(listing) == "vllm" and models:
+        if owner == "vllm" and models:
             return await _probe_vllm(routes, address, models)
-        if _owner(listing) in {"llamacpp", ""}:
-            properties = await _fetch(routes, f"{address.root}/props")
+        if owner in {"llamacpp", ""}:
+            properties = _mapping(await routes.get(f"{address.root}/props", timeout_s=PROBE_S))
             if "build_info" in properties and "default_generation_settings" in properties:
                 return await _probe_llama(routes, address, models, properties)
+    except RefusedError as error:
+        if owner == "llamacpp" and error.status == 401:
+            raise
     except BackendUnavailableError:
-        pass
+        pass  # it hung up on the question, or answered with a page
     return PlainOpenAI(models)
 
 
@@ -258,13 +263,6 @@ async def _ask(routes: Routes, url: str, body: dict[str, Any], timeout_s: float)
         return await routes.post(url, body, timeout_s=timeout_s)
     except RefusedError:
         return None
-
-
-async def _fetch(routes: Routes, url: str) -> dict[str, Any]:
-    try:
-        return _mapping(await routes.get(url, timeout_s=PROBE_S))
-    except RefusedError:
-        return {}
 
 
 def _set_values(sampling: Sampling) -> dict[str, Any]:

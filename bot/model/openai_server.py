@@ -101,16 +101,12 @@ class OpenAIServer:
     async def health(self) -> None:
         """Ask for the model list, and what else the server is where that is not known or the list changed."""
         try:
-            listing = await self._routes.get(f"{self._address.api}/models", timeout_s=self._timeouts.health)
+            listing = await self._listing()
+            if self._dialect is None or signature(listing) != self._signature:
+                self._dialect = await probe(self._routes, self._address, listing)
+                self._signature = signature(listing)
         except RefusedError as error:
-            if self._expect_list or error.status not in _NO_LIST:
-                raise refused(self.name, error.status, error.body) from None
-            listing = None
-        if self._expect_list and not is_model_list(listing):
-            raise not_a_model_server(self.name, "no list of models")
-        if self._dialect is None or signature(listing) != self._signature:
-            self._dialect = await probe(self._routes, self._address, listing)
-            self._signature = signature(listing)
+            raise refused(self.name, error.status, error.body) from None
 
     def forget(self) -> None:
         """Have the server asked again what it is: it went away, and another may come back in its place."""
@@ -163,6 +159,18 @@ class OpenAIServer:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+
+    async def _listing(self) -> Any:
+        """Fetch the list of models, None where there is no such route. Raises RefusedError otherwise."""
+        listing = None
+        try:
+            listing = await self._routes.get(f"{self._address.api}/models", timeout_s=self._timeouts.health)
+        except RefusedError as error:
+            if self._expect_list or error.status not in _NO_LIST:
+                raise
+        if self._expect_list and not is_model_list(listing):
+            raise not_a_model_server(self.name, "no list of models")
+        return listing
 
     async def _known(self) -> Dialect:
         if self._dialect is None:
