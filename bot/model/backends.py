@@ -101,6 +101,7 @@ class Backends:
             cpu_model, clock=clock, context=context_length, parallel=parallel, binary=llama_server
         )
         self._fallback: Candidate | None = None
+        self._one_fallback = asyncio.Lock()  # two scenes must not each make one
         self._watching: dict[Candidate, asyncio.Task[None]] = {}
         self._subscribers: list[OnSwitch] = []
         self._last: dict[int, Candidate] = {}
@@ -199,11 +200,12 @@ class Backends:
     async def _on_cpu(self, on_progress: Progress | None) -> Candidate:
         """Have the CPU model running, and give it."""
         try:
-            if self._fallback is not None:
-                await self._bury_if_dead(self._fallback)
-            endpoint = await self._cpu.ensure(on_progress)
-            if self._fallback is None or not self._fallback.server.is_at(endpoint.url):
-                await self._replace_fallback(endpoint.url, endpoint.api_key)
+            async with self._one_fallback:
+                if self._fallback is not None:
+                    await self._bury_if_dead(self._fallback)
+                endpoint = await self._cpu.ensure(on_progress)
+                if self._fallback is None or not self._fallback.server.is_at(endpoint.url):
+                    await self._replace_fallback(endpoint.url, endpoint.api_key)
         except BackendError as error:
             raise self._nothing_answers(error) from None
         assert self._fallback is not None
