@@ -1,4 +1,4 @@
-"""What people can be told. Anything that is not one of these is a bug, gets an id in the log and a short apology."""
+"""What people can be told. Anything else is a bug: it gets an id in the log and a short apology."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from bot.rehearsal.terminal_line import CLIENT_WORDS
 from tools.command_table import README, readme_with_table, table
 
 PROJECT = README.parent
-PAPERS = [README, PROJECT / "CONTRIBUTING.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md"))]
+PAPERS = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").glob("*.md"))]
 
 
 def test_the_readme_lists_every_command_as_the_code_has_it() -> None:
@@ -26,8 +26,9 @@ def test_the_terminals_own_words_are_no_commands_of_the_bot() -> None:
 
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
 def test_every_link_of_the_papers_leads_somewhere(paper: Path) -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)", paper.read_text(encoding="utf-8"))
-    named = re.findall(r"`((?:bot|cogs|docs|personas|tests|tools|bench)/[\w./-]+)`", paper.read_text(encoding="utf-8"))
+    text = paper.read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", text)
+    named = re.findall(r"`((?:bot|cogs|docs|personas|tests|tools|bench)/[\w./-]+)`", text)
     missing = [link for link in links if not (paper.parent / link).exists()]
     missing += [name for name in named if not (PROJECT / name).exists() and "yourname" not in name]
     assert not missing

@@ -156,7 +156,7 @@ class Tabletop:
         """Wait until something is true of the store or the channel that nobody announces."""
         async with asyncio.timeout(PATIENCE):
             while not holds():
-                await asyncio.sleep(0.01)  # the store is another process's: there is no event to await
+                await asyncio.sleep(0.01)  # noqa: ASYNC110  # the store is another process's: no event
 
     def stored(self) -> list[str]:
         """Give what the store has of the players' words, in order."""

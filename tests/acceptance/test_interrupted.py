@@ -1,4 +1,4 @@
-"""What happens when the bot, Discord or the model goes away in the middle of things: nothing lost, nothing twice."""
+"""When the bot, Discord or the model goes away in the middle of things: nothing lost, nothing twice."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ async def test_an_edited_message_changes_the_story_and_a_deleted_one_leaves_it(
     assert "dor." not in str(prompt)
 
 
-async def test_ending_a_scene_stops_the_answer_and_takes_it_back(table: Tabletop, model: ScriptedModelServer) -> None:
+async def test_ending_a_scene_stops_the_answer_and_takes_it_back(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
     never = asyncio.Event()
     async with table.bot(model.url):
         await table.start_scene()

@@ -1,4 +1,4 @@
-"""The first 120 turns of a real campaign, played by five people against the bot, with a power cut in the middle."""
+"""The first 120 turns of a real campaign, played by five people, with a power cut in the middle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ TURNS = 120
 CUT_AT = 60
 
 
-@pytest.mark.skipif(not TRANSCRIPT.exists(), reason=f"the transcript {TRANSCRIPT.name} is not on this machine")
+@pytest.mark.skipif(
+    not TRANSCRIPT.exists(), reason=f"the transcript {TRANSCRIPT.name} is not on this machine"
+)
 async def test_nothing_is_lost_or_doubled_over_a_whole_evening(table: Tabletop) -> None:
     lines = _lines(TRANSCRIPT)
     async with ScriptedModelServer(dialect="vllm", context=CONTEXT) as model:

@@ -7,7 +7,6 @@ import os
 import sqlite3
 import sys
 from contextlib import closing
-from pathlib import Path
 
 from bot.rehearsal.events import MessageCreated
 from bot.rehearsal.permissions import Permission
@@ -76,7 +75,9 @@ async def test_without_the_message_content_intent_mentions_and_replies_still_wor
     assert "I knock." in model.chats[0].body["messages"][-1]["content"]
 
 
-async def test_without_manage_webhooks_the_bot_speaks_itself(table: Tabletop, model: ScriptedModelServer) -> None:
+async def test_without_manage_webhooks_the_bot_speaks_itself(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
     table.campaign.deny(table.application, Permission.MANAGE_WEBHOOKS)
     async with table.bot(model.url):
         await table.command("scene start", {"title": "The Drowned Bell"})
@@ -86,7 +87,9 @@ async def test_without_manage_webhooks_the_bot_speaks_itself(table: Tabletop, mo
         await table.at_rest()
 
 
-async def test_where_the_bot_may_not_write_a_scene_is_not_opened(table: Tabletop, model: ScriptedModelServer) -> None:
+async def test_where_the_bot_may_not_write_a_scene_is_not_opened(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
     table.campaign.deny(table.application, Permission.SEND_MESSAGES)
     table.campaign.deny(table.application, Permission.MANAGE_WEBHOOKS)
     async with table.bot(model.url):
@@ -137,7 +140,8 @@ async def test_broken_characters_of_a_model_reach_nobody_as_an_error(
     async with table.bot(model.url):
         await table.start_scene()
         head = b'data: {"choices": [{"index": 0, "delta": {"content": "Rain. '
-        tail = b'"}}]}\n\ndata: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+        end = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+        tail = b'"}}]}\n\n' + end
         model.script.append(Stream(head + b"\xff\xfe" + tail))
         said = await table.says(table.ann, "I look up.")
         await table.begins("Rain.", since=said.cursor)
@@ -192,5 +196,3 @@ async def test_when_no_server_answers_the_cpu_model_does_and_a_server_that_comes
         await table.at_rest()
     announced = [text for _, text in table.spoken() if "Going on with" in text]
     assert len(announced) == 2
-
-
