@@ -1,0 +1,107 @@
+"""Training rows: conversations as ids, weights and positions, in batches of one length each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tools.storyteller.corpus import PERSONAS, conversation
+from tools.storyteller.grammar import invented
+from tools.storyteller.sources import CORPUS, sections
+from tools.storyteller.tokens import pieces
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TOKENS_PER_STEP = 4096
+LENGTHS = {256: 0.72, 640: 0.2, 1536: 0.06, 3072: 0.02}
+"""Tokens of a row, and its share of the steps. Every step holds about `TOKENS_PER_STEP` tokens."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Arrays of (rows, length): input ids, their positions, and the weight of learning each as a target."""
+
+    ids: np.ndarray
+    positions: np.ndarray
+    weights: np.ndarray
+
+
+def tokenizer_texts(seed: int, conversations: int) -> Iterator[str]:
+    """Give the text the tokenizer is learned from: corpus, listed words, the shipped characters."""
+    rng = Random(seed)
+    for _ in range(conversations):
+        for message in conversation(rng, 8, 0.4):
+            yield f"{message.role}\n"
+            yield message.text
+    for file in sorted(CORPUS.glob("n*s.txt")):
+        for lines in sections(file.name).values():
+            for line in lines:
+                words = line.replace("_", " ").replace("*", "").replace("+", "").split()
+                yield from (f" {word}" for word in words for _ in range(12))
+    for card in sorted(PERSONAS.glob("*.toml")):
+        yield from [card.read_text(encoding="utf-8")] * 3
+    yield from (f" {invented(rng)}" for _ in range(300))
+
+
+def _head_size(rng: Random, length: int) -> float:
+    """Give how long a head is: short in most short rows, all the instructions and cards in the long ones."""
+    if length <= 256:
+        return rng.choice((0.0, 0.05, 0.2, 0.2, 0.4, 0.4, 0.5))
+    return rng.uniform(0.3, 1.0) if length > 1000 else rng.uniform(0.2, 0.75)
+
+
+def row(
+    rng: Random, tokenizer: Tokenizer, length: int, context: int
+) -> tuple[list[int], list[int], list[int]]:
+    """Give one conversation of `length` + 1 ids, with positions and weights.
+
+    In short rows positions jump ahead at message boundaries (after Zhu et al., "PoSE", 2023), so that the
+    network meets every distance up to `context` without the cost of rows of that length.
+    """
+    ids: list[int] = []
+    learned: list[int] = []
+    starts: list[int] = []
+    parts = list(pieces(conversation(rng, 4 + length // 55, _head_size(rng, length))))
+    encoded = iter(tokenizer.encode_batch([part for part, _ in parts if isinstance(part, str)]))
+    for part, learn in parts:
+        new = [part] if isinstance(part, int) else next(encoded).ids
+        if part == 1:
+            starts.append(len(ids))
+        ids += new
+        learned += [int(learn)] * len(new)
+        if len(ids) > length:
+            break
+    ids, learned = (ids + [0] * (length + 1))[: length + 1], (learned + [0] * (length + 1))[: length + 1]
+    return ids, _positions(rng, starts, length, context), learned
+
+
+def _positions(rng: Random, starts: list[int], length: int, context: int) -> list[int]:
+    room = context - length - 1
+    jumps: dict[int, int] = {}
+    if room > 0 and len(starts) > 1 and rng.random() < 0.6:
+        gap = rng.randint(0, room)
+        jumps[starts[1] if rng.random() < 0.7 or len(starts) < 3 else rng.choice(starts[1:])] = gap
+    out: list[int] = []
+    position = 0
+    for index in range(length):
+        position += jumps.get(index, 0)
+        out.append(position + index)
+    return out
+
+
+def batch(seed: int, step: int, tokenizer: Tokenizer, context: int) -> Batch:
+    """Give the rows of one training step; the same for the same `seed` and `step`."""
+    rng = Random(f"{seed}/{step}")
+    length = rng.choices(list(LENGTHS), list(LENGTHS.values()))[0]
+    rows: list[tuple[list[int], list[int], list[int]]] = []
+    while len(rows) < max(2, round(TOKENS_PER_STEP / length / 2) * 2):
+        new = row(rng, tokenizer, length, context)
+        if sum(new[2]) > length // 8:  # a head that fills the row teaches nothing
+            rows.append(new)
+    ids, positions, learned = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
+    return Batch(ids, positions, learned.astype(np.float32)[:, 1:])

@@ -1,0 +1,99 @@
+"""Training on a CPU: Muon inside the blocks, AdamW on the embedding and the norms, one pass over fresh text.
+
+Each worker thread takes a part of the rows through a copy of the network that shares its weights, one core
+each. So nothing waits within an operation, which is what costs on a machine that does other things too.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from tools.storyteller.data import Batch, batch
+from tools.storyteller.model import Shape, Storyteller, rotation
+from tools.storyteller.muon import Muon
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+MUON_RATE, MUON_DECAY = 0.02, 0.02
+ADAM_RATE = 0.004
+WARMUP = 30
+
+
+def schedule(step: int, steps: int) -> float:
+    """Give the share of the full rate: a short rise, a plateau, then a straight line down to nothing."""
+    if step < WARMUP:
+        return (step + 1) / WARMUP
+    return min(1.0, max(0.0, (steps - step) / (0.6 * steps)))
+
+
+class Workers:
+    """Copies of a network that share its weights and work side by side on parts of a batch."""
+
+    def __init__(self, network: Storyteller, count: int) -> None:
+        self.network = network
+        self.copies = [network] + [Storyteller(network.shape) for _ in range(count - 1)]
+        self.pool = ThreadPoolExecutor(count)
+        for copy in self.copies[1:]:
+            for mine, shared in zip(copy.parameters(), network.parameters(), strict=True):
+                mine.data = shared.data
+
+    def _part(self, index: int, data: Batch, total: float) -> float:
+        network, count = self.copies[index], len(self.copies)
+        ids = torch.from_numpy(data.ids[index::count])
+        weights = torch.from_numpy(data.weights[index::count])
+        cos, sin = rotation(network.shape, torch.from_numpy(data.positions[index::count]))
+        loss = network.loss(network(ids[:, :-1], cos, sin), ids[:, 1:], weights) / total
+        loss.backward()
+        return float(loss.item())
+
+    def backward(self, data: Batch) -> float:
+        """Leave the gradient of a batch in the parameters and give its loss in nats per learned token."""
+        total = float(data.weights.sum())
+        jobs = [self.pool.submit(self._part, index, data, total) for index in range(len(self.copies))]
+        loss = sum(job.result() for job in jobs)
+        for copy in self.copies[1:]:
+            for parameter, other in zip(self.network.parameters(), copy.parameters(), strict=True):
+                parameter.grad.add_(other.grad)
+                other.grad = None
+        return loss
+
+
+def train(
+    tokenizer: Tokenizer, shape: Shape, steps: int, seed: int, folder: Path, threads: int = 2
+) -> Storyteller:
+    """Train and give the network. `folder` gets `weights.pt` every 100 steps and at the end."""
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    network = Storyteller(shape)
+    matrices = [p for p in network.blocks.parameters() if p.ndim == 2]
+    inside = {id(p) for p in matrices}
+    others = [p for p in network.parameters() if id(p) not in inside]
+    muon, adam = Muon(matrices), torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0)
+    workers = Workers(network, threads)
+    smooth, begun = math.nan, time.monotonic()
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(batch, seed, 0, tokenizer, shape.context)
+        for step in range(steps):
+            data, coming = coming.result(), ahead.submit(batch, seed, step + 1, tokenizer, shape.context)
+            value = workers.backward(data)
+            share = schedule(step, steps)
+            for group in adam.param_groups:
+                group["lr"] = ADAM_RATE * share
+            moved = workers.pool.submit(muon.step, MUON_RATE * share, MUON_DECAY)
+            adam.step()
+            adam.zero_grad()
+            moved.result()
+            smooth = value if math.isnan(smooth) else 0.95 * smooth + 0.05 * value
+            if step % 20 == 0 or step == steps - 1:
+                print(f"step {step:5d}  loss {smooth:.3f}  {time.monotonic() - begun:6.0f} s", flush=True)
+            if step % 100 == 99 or step == steps - 1:
+                torch.save({"shape": shape.as_dict(), "weights": network.state_dict(), "step": step},
+                           folder / "weights.pt")  # fmt: skip
+    return network
