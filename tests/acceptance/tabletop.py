@@ -155,8 +155,8 @@ class Tabletop:
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something is true of the store or the channel that nobody announces."""
         async with asyncio.timeout(PATIENCE):
-            while not holds():
-                await asyncio.sleep(0.01)  # noqa: ASYNC110  # the store is another process's: no event
+            while not holds():  # noqa: ASYNC110  # the store is another process's: there is no event
+                await asyncio.sleep(0.01)
 
     def stored(self) -> list[str]:
         """Give what the store has of the players' words, in order."""
