@@ -107,9 +107,8 @@ def test_ids_are_those_it_was_trained_with(served: Server, fields: dict[str, Any
         assert served.tokenize(text) == trained.encode(text).ids
 
 
-def _byte(character: str) -> int:
-    """Undo GPT-2's writing of bytes as printable characters."""
+def _bytes_of_characters() -> dict[str, int]:
+    """Give the bytes that GPT-2 writes as printable characters."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [byte for byte in range(256) if byte not in printable]
-    code = ord(character)
-    return hidden[code - 256] if code >= 256 else code
+    return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(hidden)}
