@@ -88,9 +88,8 @@ def test_ids_are_those_of_the_server_and_specials_in_text_are_text(
     served: Server, fields: dict[str, Any]
 ) -> None:
     tokens = fields["tokenizer.ggml.tokens"]
-    ranks = {
-        bytes(_byte(c) for c in token): i for i, token in enumerate(tokens) if not token.startswith("<|")
-    }
+    byte = _bytes_of_characters()
+    ranks = {bytes(byte[c] for c in token): i for i, token in enumerate(tokens) if not token.startswith("<|")}
     encoding = tiktoken.Encoding("storyteller", pat_str=GPT2, mergeable_ranks=ranks, special_tokens={})
     for text in STRINGS:
         assert served.tokenize(text) == encoding.encode(text, disallowed_special=())
