@@ -12,8 +12,10 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import URL, create_engine, text
 from structlog.testing import capture_logs
 
 from bot.errors import SetupError
@@ -36,15 +38,23 @@ DIES_HALF_WAY = """
     import os
     os._exit(9)
 """
+FIRST_SCENE = """
+    INSERT INTO scenes (channel_id, title, mode, lead, state, started_by, created_at, heard_from)
+    VALUES (5, 'The Drowned Bell', 'natural', 'narrator', 'active', 7, 0, 0)
+"""
+FIRST_ENTRY = """
+    INSERT INTO entries (scene_id, seq, kind, speaker, text, created_at)
+    VALUES (1, 1, 'player', 'Mira', 'I open the door.', 0)
+"""
 LEAVES_DANGLING_ROWS = """
     op.execute("DELETE FROM scenes")
 """
 
 
 def next_version(folder: Path, upgrade: str) -> Path:
-    migrations = folder / "100% sure" / "migrations"
-    shutil.copytree(schema.MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
-    (migrations / "versions" / "9999_next.py").write_text(
+    copied = folder / "100% sure" / "migrations"
+    shutil.copytree(schema.MIGRATIONS, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    (copied / "versions" / "9999_next.py").write_text(
         dedent(f"""\
             import sqlalchemy as sa
             from alembic import op
@@ -58,7 +68,7 @@ def next_version(folder: Path, upgrade: str) -> Path:
         + upgrade,
         encoding="utf-8",
     )
-    return migrations
+    return copied
 
 
 def become_next_version(monkeypatch: pytest.MonkeyPatch, folder: Path, upgrade: str) -> None:
@@ -94,10 +104,31 @@ def back_to_the_beginning(file: Path) -> None:
         connection.execute(schema.CREATE_VERSION_TABLE)
 
 
-def test_head_is_the_latest_migration() -> None:
+def migrations() -> Config:
     config = Config()
     config.set_main_option("script_location", str(schema.MIGRATIONS).replace("%", "%%"))
-    assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
+    return config
+
+
+HISTORY = [one.revision for one in reversed([*ScriptDirectory.from_config(migrations()).walk_revisions()])]
+
+
+def made_by(revision: str, file: Path) -> None:
+    """Make the file that an earlier version has left, with one evening in it."""
+    file.parent.mkdir()
+    config = migrations()
+    engine = create_engine(URL.create("sqlite", database=str(file)))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        # As the first version stored it; a later one that asks for more gives it a default.
+        connection.execute(text(FIRST_SCENE))
+        connection.execute(text(FIRST_ENTRY))
+    engine.dispose()
+
+
+def test_head_is_the_latest_migration() -> None:
+    assert HISTORY[-1] == schema.HEAD
 
 
 async def test_a_migrated_database_is_the_same_as_a_new_one(file: Path, tmp_path: Path) -> None:
@@ -109,8 +140,21 @@ async def test_a_migrated_database_is_the_same_as_a_new_one(file: Path, tmp_path
 
     assert version(migrated) == version(new) == schema.HEAD
     assert layout(migrated) == layout(new)
-    with closing(sqlite3.connect(new)) as connection:
-        assert connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0] > 8
+    assert len([kind for kind, *_ in layout(new) if kind == "table"]) > 8
+
+
+@pytest.mark.parametrize("revision", HISTORY)
+async def test_every_earlier_version_is_migrated_with_its_rows(
+    revision: str, file: Path, tmp_path: Path
+) -> None:
+    old, new = tmp_path / "old" / "hearthside.sqlite", file
+    made_by(revision, old)
+    await (await Store.open(new)).aclose()
+
+    store = await Store.open(old)
+    assert await texts(store, 1) == ["I open the door."]
+    await store.aclose()
+    assert layout(old) == layout(new)
 
 
 async def test_a_next_version_keeps_every_row_and_a_copy_of_the_file_before_it(
@@ -164,12 +208,12 @@ async def test_a_migration_that_fails_leaves_the_old_version(
 async def test_a_migration_that_is_killed_leaves_the_old_version(file: Path, tmp_path: Path) -> None:
     await an_evening(file)
     before = layout(file)
-    migrations = next_version(tmp_path, DIES_HALF_WAY)
+    dying = next_version(tmp_path, DIES_HALF_WAY)
     program = f"""
 import asyncio, pathlib
 from bot.store import schema
 from bot.store.store import Store
-schema.MIGRATIONS, schema.HEAD = pathlib.Path({str(migrations)!r}), "9999"
+schema.MIGRATIONS, schema.HEAD = pathlib.Path({str(dying)!r}), "9999"
 asyncio.run(Store.open(pathlib.Path({str(file)!r})))
 """
     project = Path(__file__).parents[2]
