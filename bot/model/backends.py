@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from bot.clock import Clock
-from bot.errors import BackendError, BackendUnavailableError
+from bot.errors import BackendError, BackendUnavailableError, SetupError
 from bot.model.backend import Backend, ModelInfo
 from bot.model.bounded_queue import OnWait, Queue
 from bot.model.candidate import FIRST_WAIT_S, LOOK_S, Candidate
-from bot.model.cpu import CpuServer, Progress
+from bot.model.cpu import CpuServer, Endpoint, Progress
 from bot.model.failures import sentence
 from bot.model.openai_server import OpenAIServer
 from bot.model.routes import Timeouts
@@ -167,7 +167,7 @@ class Backends:
         told = [c for c in line if c.is_up or not self._guessed or c is self._fallback or _wants_key(c)]
         found = [await _status(candidate) for candidate in told]
         if self._fallback is None:
-            found.append(BackendStatus(self._cpu_name, "", "standby", "llama.cpp", self._cpu.model.stem))
+            found.append(await self._cpu_status())
         return tuple(found)
 
     async def aclose(self) -> None:
@@ -187,6 +187,13 @@ class Backends:
         )
         return Candidate(server, queue, self._clock, look_s=self._look_s, first_wait_s=self._first_wait_s)
 
+    async def _cpu_status(self) -> BackendStatus:
+        try:
+            await self._cpu.check()
+        except SetupError as error:
+            return BackendStatus(self._cpu_name, "", "down", error=str(error))
+        return BackendStatus(self._cpu_name, "", "standby", "llama.cpp", self._cpu.model.stem)
+
     async def _pick(self, model: str | None, on_progress: Progress | None) -> Candidate:
         second_best: Candidate | None = None
         for candidate in self._line:
@@ -200,12 +207,12 @@ class Backends:
     async def _on_cpu(self, on_progress: Progress | None) -> Candidate:
         """Have the CPU model running, and give it."""
         try:
+            if self._fallback is not None:
+                await self._bury_if_dead(self._fallback)
+            endpoint = await self._cpu.ensure(on_progress)
             async with self._one_fallback:
-                if self._fallback is not None:
-                    await self._bury_if_dead(self._fallback)
-                endpoint = await self._cpu.ensure(on_progress)
                 if self._fallback is None or not self._fallback.server.is_at(endpoint.url):
-                    await self._replace_fallback(endpoint.url, endpoint.api_key)
+                    await self._replace_fallback(endpoint)
         except BackendError as error:
             raise self._nothing_answers(error) from None
         assert self._fallback is not None
@@ -214,15 +221,18 @@ class Backends:
     async def _bury_if_dead(self, fallback: Candidate) -> None:
         """Find out what a failed request meant: nothing, or a child that is dying or hangs."""
         await fallback.looked.wait()
-        if not fallback.is_up:
+        if not fallback.is_up and fallback is self._fallback:
             await self._cpu.bury()
 
-    async def _replace_fallback(self, url: str, api_key: str) -> None:
+    async def _replace_fallback(self, endpoint: Endpoint) -> None:
         old, self._fallback = self._fallback, None
         if old is not None:
             await self._drop(old)
         server = OpenAIServer(
-            url, api_key=api_key, label=self._cpu_name, context_override=self._context_length
+            endpoint.url,
+            api_key=endpoint.api_key,
+            label=self._cpu_name,
+            context_override=self._context_length,
         )
         fallback = self._candidate(server)
         self._watch(fallback)

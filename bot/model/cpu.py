@@ -81,7 +81,8 @@ class CpuServer:
         if self._child is not None:
             if self._child.is_alive:
                 return self._child.endpoint
-            self._mourn(self._child)
+            child, self._child = self._child, None
+            self._mourn(child)
         if self._starting is None:
             self._refuse_while_hopeless()
             self._starting = asyncio.create_task(self._start())
@@ -97,9 +98,14 @@ class CpuServer:
 
     async def bury(self) -> None:
         """End a child that no longer answers, if it has not died already, and count it as a death."""
-        if self._child is not None:
-            await self._child.end()
-            self._mourn(self._child)
+        child, self._child = self._child, None
+        if child is not None:
+            await child.end()
+            self._mourn(child)
+
+    async def check(self) -> None:
+        """Look whether the file is a model, without loading it. Raises SetupError."""
+        await asyncio.to_thread(read_gguf_header, self.model)
 
     async def stop(self) -> None:
         """End the child, also one that is just starting."""
@@ -146,7 +152,6 @@ class CpuServer:
 
     def _mourn(self, child: _Child) -> None:
         """Take note that a child that served has died."""
-        self._child = None
         if self._clock.monotonic() - child.born > _STEADY_S:
             self._failures = 0
         self._failures += 1
@@ -195,15 +200,17 @@ class _Child:
     async def start(cls, job: Job, clock: Clock) -> _Child:
         """Start a child and wait until it serves. Raises _ChildDiedError."""
         pipe = asyncio.subprocess.PIPE
-        path = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot.model.cpu_child",
-            stdin=pipe, stdout=pipe, stderr=pipe, env=os.environ | {"PYTHONPATH": path},
+            stdin=pipe, stdout=pipe, stderr=pipe, env=_environment(),
         )  # fmt: skip
         child = cls(process, job.api_key, clock)
         try:
             async with asyncio.timeout(_LONGEST_START_S):
                 child.endpoint = Endpoint(await child._greet(job), job.api_key)
+        except TimeoutError:
+            await child.end()
+            raise _ChildDiedError(f"it was not ready after {_LONGEST_START_S / 60:g} minutes") from None
         except BaseException:
             await child.end()
             raise
@@ -258,6 +265,15 @@ class _Child:
         assert self.process.stderr is not None
         while data := await self.process.stderr.read(4096):
             self._log = (self._log + data)[-_LOG_TAIL:]
+
+
+def _environment() -> dict[str, str]:
+    """Give the child an environment in which it finds this package, and none of the bot's secrets."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.upper().endswith(("_TOKEN", "_KEY"))
+    }
+    path = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
+    return kept | {"PYTHONPATH": path}
 
 
 async def _wait(task: asyncio.Task[_Child], on_progress: Progress | None, what: str) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -44,6 +45,7 @@ class Job:
 
 def main() -> None:
     """Serve until standard input closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the bot's: it still has answers to finish
     answer = _private_stdout()
     job = Job(**json.loads(sys.stdin.readline()))
     code = 1
@@ -102,7 +104,9 @@ def _serve_binary(job: Job, answer: TextIO) -> int:
         "LLAMA_ARG_FIT": "off",
     }
     env = os.environ | {name: str(value) for name, value in settings.items()}
-    process = subprocess.Popen([job.binary], env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr)  # noqa: S603  # the operator's own setting names it
+    process = subprocess.Popen(  # noqa: S603  # the operator's own setting names it
+        [job.binary], env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+    )
     threading.Thread(target=_end_with_parent, args=(process,), daemon=True).start()
     url = f"http://127.0.0.1:{port}"
     while process.poll() is None and not _is_ready(url):

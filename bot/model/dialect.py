@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 from bot.chat import ChatMessage, Sampling, Usage
 from bot.errors import BackendUnavailableError
 from bot.model.address import ServerAddress
-from bot.model.backend import Capabilities, ModelInfo
+from bot.model.backend import Capabilities, ModelInfo, wire_messages
 from bot.model.routes import RefusedError, Routes
 
 PROBE_S = 2.0
@@ -110,9 +110,7 @@ class LlamaCpp:
 
     async def count(self, messages: Sequence[ChatMessage], model: str) -> int | None:
         """Ask the route that applies the template and counts, without evaluating anything."""
-        return await _input_tokens(
-            self._routes, self._address, [asdict(message) for message in messages], model
-        )
+        return await _input_tokens(self._routes, self._address, wire_messages(messages), model)
 
     async def tokenize(self, text: str) -> int | None:
         """Count as the server reads text in a chat: a special token's name is the token there."""
@@ -141,7 +139,7 @@ class Vllm:
 
     async def count(self, messages: Sequence[ChatMessage], model: str) -> int | None:
         """Ask `/tokenize` with the messages, as a chat request would send them."""
-        body = {"model": model, "messages": [asdict(m) for m in messages], "add_generation_prompt": True}
+        body = {"model": model, "messages": wire_messages(messages), "add_generation_prompt": True}
         return _whole(
             _mapping(await _ask(self._routes, f"{self._address.root}/tokenize", body, COUNT_S)).get("count")
         )

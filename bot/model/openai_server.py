@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bot.chat import ChatMessage, ChatRequest, Delta, TokenCount
 from bot.errors import BackendError
 from bot.model.address import ServerAddress, parse_address
-from bot.model.backend import Capabilities, ModelInfo
+from bot.model.backend import Capabilities, ModelInfo, wire_messages
 from bot.model.dialect import Dialect, PlainOpenAI, is_model_list, probe, signature
 from bot.model.failures import broke_off, names_unsupported, not_a_model_server, refused
 from bot.model.routes import RefusedError, Routes, Timeouts
@@ -200,7 +199,7 @@ class OpenAIServer:
     def _body(self, dialect: Dialect, request: ChatRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._resolve(request.model) or "default",
-            "messages": [asdict(message) for message in request.messages],
+            "messages": wire_messages(request.messages),
             "max_tokens": request.max_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},

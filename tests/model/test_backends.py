@@ -235,6 +235,12 @@ async def test_the_cpu_model_comes_back_after_a_death_and_nobody_is_told(make: M
     assert not told
 
 
+async def test_scenes_that_need_the_cpu_model_at_the_same_time_share_it(make: MakeBackends) -> None:
+    backends = make()
+    first, second = await asyncio.gather(backends.choose(1), backends.choose(2))
+    assert first is second
+
+
 async def test_when_nothing_answers_both_reasons_are_said(
     make: MakeBackends, scripted: ScriptedModelServer, tmp_path: Path
 ) -> None:
@@ -244,6 +250,9 @@ async def test_when_nothing_answers_both_reasons_are_said(
         await backends.choose(SCENE)
     assert "connection refused" in str(error.value)
     assert "no-such.gguf" in str(error.value)
+    status = await backends.status()
+    assert [one.state for one in status] == ["down", "down"]
+    assert "no-such.gguf" in status[-1].error
 
 
 async def test_the_usual_ports_are_looked_at_and_strangers_left_alone(make: MakeBackends) -> None:

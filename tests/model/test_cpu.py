@@ -139,6 +139,32 @@ async def test_without_a_setting_it_takes_the_models_own_context(
         await server.stop()
 
 
+async def test_it_is_told_none_of_the_bots_secrets(
+    make: MakeServer, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sys.platform != "linux":
+        pytest.skip("only Linux shows environments as files")
+    monkeypatch.setenv("DISCORD_TOKEN", "the-bots-token")
+    monkeypatch.setenv("MODEL_API_KEY", "the-groups-key")
+    server = make(tiny_gguf)
+    await server.ensure()
+    environment = await asyncio.to_thread(Path(f"/proc/{server.pid}/environ").read_bytes)
+    assert b"PATH=" in environment
+    assert b"the-bots-token" not in environment
+    assert b"the-groups-key" not in environment
+
+
+async def test_ctrl_c_leaves_it_to_the_bot_to_end_it(make: MakeServer, tiny_gguf: Path) -> None:
+    server = make(tiny_gguf)
+    endpoint = await server.ensure()
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGINT)
+    backend = OpenAIServer(endpoint.url, api_key=endpoint.api_key)
+    assert (await hear(backend))[0]
+    await backend.aclose()
+    assert await server.ensure() == endpoint
+
+
 async def test_after_a_death_it_is_started_again(make: MakeServer, tiny_gguf: Path) -> None:
     server = make(tiny_gguf)
     first = await server.ensure()
