@@ -14,6 +14,7 @@ from bot.clock import Clock, SystemClock
 from bot.errors import SetupError
 from bot.model.backends import Backends
 from bot.persona.library import PersonaLibrary
+from bot.persona.personas import Personas
 from bot.scene.direction import Direction
 from bot.scene.prompter import Prompter
 from bot.scene.reports import Reports
@@ -73,7 +74,9 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
     async with contextlib.AsyncExitStack() as closing:
         store = await Store.open(settings.database_path)
         closing.push_async_callback(store.aclose)
-        personas = PersonaLibrary(settings.personas_dir)
+        library = PersonaLibrary(settings.personas_dir)
+        personas = Personas(library, store, clock, faces=settings.database_path.parent / "faces")
+        await personas.open()
         backends = make_backends(settings, clock)
         closing.push_async_callback(backends.aclose)
         client = Hearthside(store, clock, listen=listen)
@@ -90,7 +93,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         direction, reports = Direction(table, rng), Reports(table, backends)
         files = PersonaFiles(
             client,
-            personas,
+            library,
             clock,
             rng=rng,
             on_report=lambda text: structlog.get_logger("hearthside.personas").warning(text),

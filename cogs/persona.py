@@ -12,8 +12,8 @@ from cogs.choices import among, fitting, may_direct, may_manage
 
 if TYPE_CHECKING:
     from bot.client import Hearthside
-    from bot.persona.library import PersonaLibrary
     from bot.persona.persona import Persona
+    from bot.persona.personas import Personas
     from bot.scene.direction import Direction
     from bot.scene.table import Table
     from cogs.persona_files import PersonaFiles
@@ -31,9 +31,7 @@ class PersonaCommands(
 ):
     """The commands about characters."""
 
-    def __init__(
-        self, direction: Direction, table: Table, personas: PersonaLibrary, files: PersonaFiles
-    ) -> None:
+    def __init__(self, direction: Direction, table: Table, personas: Personas, files: PersonaFiles) -> None:
         self._direction = direction
         self._table = table
         self._personas = personas
@@ -53,7 +51,7 @@ class PersonaCommands(
             )
             return
         may_manage(interaction, "Choosing who leads new scenes")
-        chosen = self._direction.persona(persona)
+        chosen = self._direction.persona(persona, interaction.guild_id)
         if interaction.guild_id:
             await self._direction.prefer(interaction.guild_id, persona=chosen.slug)
         await interaction.response.send_message(
@@ -64,14 +62,15 @@ class PersonaCommands(
     async def list_(self, interaction: Interaction) -> None:  # noqa: D102
         scene = self._table.scene_in(interaction.channel_id or 0)
         present = set(scene.cast) if scene else set()
-        lines = [_line(persona, here=persona.slug in present) for persona in self._personas.all()]
+        known = self._personas.all(interaction.guild_id)
+        lines = [_line(persona, here=persona.slug in present) for persona in known]
         broken = [f"⚠ {error}" for error in self._files.broken()]
         await interaction.response.send_message(fitting([*lines, *broken]) or NOBODY, ephemeral=True)
 
     @app_commands.command(description="Show one character")
     @app_commands.describe(persona="Whom to show")
     async def show(self, interaction: Interaction, persona: str) -> None:  # noqa: D102
-        one = self._direction.persona(persona)
+        one = self._direction.persona(persona, interaction.guild_id)
         embed = discord.Embed(title=one.name, description=one.description[:SHOWN_CHARACTERS])
         if one.voice:
             embed.add_field(name="Voice", value=one.voice[:1000], inline=False)
@@ -100,8 +99,11 @@ class PersonaCommands(
 
     @set_.autocomplete("persona")
     @show.autocomplete("persona")
+    async def _personas_there(self, interaction: Interaction, current: str) -> list[app_commands.Choice[str]]:
+        return among([(one.name, one.slug) for one in self._personas.all(interaction.guild_id)], current)
+
     @reload.autocomplete("persona")
-    async def _personas_there(self, _: Interaction, current: str) -> list[app_commands.Choice[str]]:
+    async def _files_there(self, _: Interaction, current: str) -> list[app_commands.Choice[str]]:
         return among([(one.name, one.slug) for one in self._personas.all()], current)
 
 

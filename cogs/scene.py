@@ -138,8 +138,8 @@ class SceneCommands(commands.GroupCog, group_name="scene", group_description="Th
 
     @start.autocomplete("persona")
     @add.autocomplete("persona")
-    async def _any_persona(self, _: Interaction, current: str) -> list[app_commands.Choice[str]]:
-        return persona_choices(self._table.personas.all(), current)
+    async def _any_persona(self, interaction: Interaction, current: str) -> list[app_commands.Choice[str]]:
+        return persona_choices(self._table.personas.all(interaction.guild_id), current)
 
     @remove.autocomplete("persona")
     @next_.autocomplete("persona")

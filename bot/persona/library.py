@@ -7,7 +7,7 @@ by name is looked up among the files that the folder lists.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,21 @@ class Changes:
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+
+
+def meant(text: str, personas: Sequence[Persona]) -> Persona | None:
+    """Give the first persona that is meant by a slug, else by a name, else by an alias, whatever the case."""
+    wanted = fold(text)
+    ways: tuple[Callable[[Persona], tuple[str, ...]], ...] = (
+        lambda one: (one.slug,),
+        lambda one: (one.name,),
+        names,
+    )
+    for way in ways:
+        for persona in personas:
+            if wanted in map(fold, way(persona)):
+                return persona
+    return None
 
 
 class PersonaLibrary:
@@ -53,13 +68,7 @@ class PersonaLibrary:
 
     def find(self, text: str) -> Persona | None:
         """Give the persona meant by a slug, else by a name, else by an alias, whatever the case."""
-        wanted = fold(text)
-        ways = (lambda one: (one.slug,), lambda one: (one.name,), names)
-        for way in ways:
-            for slug in sorted(self._personas):
-                if wanted in map(fold, way(self._personas[slug])):
-                    return self._personas[slug]
-        return None
+        return meant(text, [self._personas[slug] for slug in sorted(self._personas)])
 
     def load_all(self) -> None:
         """Read every file in the folder, also those put away before.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bot.chat import Sampling
 from bot.persona.macros import Macros, expand
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+# What players bring has a number after a dot, which no file can have: neither ever takes the other's place.
+BROUGHT_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,19}\.[1-9][0-9]{0,10}")
 NAME_CHARACTERS = 80  # what a webhook's name may hold
 TEXT_BYTES = 32_768  # everything that is written about one character, together, in UTF-8
 EXAMPLES = 32
@@ -57,13 +59,13 @@ class Lora:
 class Persona:
     """A character that the bot can play.
 
-    `slug` names the file and never changes; `name` is what the table sees. A `narrator` runs the world.
+    `slug` names the file, or what a player brought, and never changes; `name` is what the table sees. A
+    `narrator` runs the world.
     `description`, `scenario`, `voice` and `examples` stand in the prompt (see `card`); `greeting` opens a
-    scene, one of `openings`, (title, text) pairs, opens the scene of that title, and `alternate_greetings` are
-    an imported card's other ones; `creator_notes` and `tags` are for people and never reach the model.
+    scene, one of `openings`, (title, text) pairs, opens the scene of that title, and `alternate_greetings`
+    are an imported card's other ones; `creator_notes` and `tags` are for people and never reach the model.
     `talkativeness` is the chance, 0 to 1, that the character joins in unasked. `aliases` are other names
     that players call it by. `avatar` is a picture on this machine, `avatar_url` one on the web.
-    `source` is the card it was imported from, unchanged, so that exporting it loses nothing.
 
     Raises `PersonaFieldError` where a field holds what it may not.
     """
@@ -87,7 +89,6 @@ class Persona:
     lora: Lora | None = None
     tags: tuple[str, ...] = ()
     creator_notes: str = ""
-    source: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name, problem in _problems(self):
@@ -135,6 +136,12 @@ def clean_name(text: str) -> str:
     return " ".join(shown.split())[:NAME_CHARACTERS].rstrip()
 
 
+def clean_text(text: str) -> str:
+    """Take out of a text what nobody can see: control characters, halves of emoji, turned directions."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(character for character in lines if character in "\n\t" or not _unshowable(character))
+
+
 def _example_lines(persona: Persona, room: int) -> Iterator[str]:
     for example in persona.examples:
         asked = f"Player: {example.player}\n" if example.player else ""
@@ -151,7 +158,7 @@ def _unshowable(character: str) -> bool:
 
 def _problems(persona: Persona) -> Iterator[tuple[str, str]]:
     """Give each field that is wrong, with a sentence about it."""
-    if not SLUG.fullmatch(persona.slug):
+    if not SLUG.fullmatch(persona.slug) and not BROUGHT_SLUG.fullmatch(persona.slug):
         yield (
             "slug",
             "a slug is 1 to 32 small letters, digits, '-' and '_', and begins with a letter or digit",

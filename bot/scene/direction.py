@@ -7,8 +7,6 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import IntegrityError
-
 from bot.errors import HearthsideError, TableError
 from bot.persona.macros import Macros, expand
 from bot.persona.persona import Persona, opening
@@ -89,7 +87,8 @@ class Direction:
 
     async def _first_cast(self, new: NewScene) -> list[Persona]:
         if new.personas:
-            return [self.persona(name) for name in dict.fromkeys(new.personas)][:CAST_SIZE]
+            named = dict.fromkeys(new.personas)
+            return [self.persona(name, new.place.guild_id) for name in named][:CAST_SIZE]
         preferred = (await self.preferences(new.place.guild_id)).persona
         known = self._table.personas
         narrator = next((one for one in known.all() if one.narrator), None)
@@ -102,12 +101,9 @@ class Direction:
         return [lead]
 
     async def _created(self, record: SceneRecord, cast: list[str]) -> Scene:
-        try:
-            async with self._store.transaction() as tx:
-                scene_id = await scenes.create(tx, record)
-                await scenes.set_cast(tx, scene_id, cast)
-        except IntegrityError:
-            raise TableError("A scene has just been started here.") from None
+        async with self._store.transaction() as tx:
+            scene_id = await scenes.create(tx, record)
+            await scenes.set_cast(tx, scene_id, cast)
         scene = Scene(record, cast, [], last_seq=0)
         scene.change(id=scene_id)
         self._table.seat(scene)
@@ -193,7 +189,7 @@ class Direction:
 
     async def add(self, scene: Scene, name: str) -> Persona:
         """Bring a persona into the scene."""
-        persona = self.persona(name)
+        persona = self.persona(name, scene.record.guild_id)
         if persona.slug in scene.cast:
             raise TableError(f"{persona.name} is in this scene already.")
         if len(scene.cast) >= CAST_SIZE:
@@ -219,7 +215,7 @@ class Direction:
 
     async def set_lead(self, scene: Scene, name: str) -> Persona:
         """Have a persona lead the scene from the next turn on; a newcomer takes the old lead's place."""
-        persona = self.persona(name)
+        persona = self.persona(name, scene.record.guild_id)
         old = scene.record.lead
         if persona.slug == old:
             raise TableError(f"{persona.name} leads this scene already.")
@@ -304,9 +300,9 @@ class Direction:
 
     # -- who is who ---------------------------------------------------------------------------------------
 
-    def persona(self, name: str) -> Persona:
-        """Find a persona by slug, name or alias. Raises TableError if there is none."""
-        found = self._table.personas.find(name)
+    def persona(self, name: str, guild_id: int | None) -> Persona:
+        """Find a persona of a server by slug, name or alias. Raises TableError if there is none."""
+        found = self._table.personas.find(name, guild_id)
         if found is None:
             raise TableError(
                 f"There is no persona called “{name[:80]}”.", hint="/persona list shows who is there."
@@ -319,7 +315,7 @@ class Direction:
         return [face(persona) for persona in present if persona]
 
     def _present(self, scene: Scene, name: str) -> Persona:
-        persona = self.persona(name)
+        persona = self.persona(name, scene.record.guild_id)
         if persona.slug not in scene.cast:
             raise TableError(
                 f"{persona.name} is not in this scene.",

@@ -19,8 +19,8 @@ from bot.store import scenes
 if TYPE_CHECKING:
     from bot.errors import PromptTooLongError
     from bot.model.backend import Backend
-    from bot.persona.library import PersonaLibrary
     from bot.persona.persona import Persona
+    from bot.persona.personas import Personas
     from bot.scene.scene import Scene
     from bot.store.records import Entry
     from bot.store.store import Store
@@ -53,7 +53,7 @@ class Prompt:
 class Prompter:
     """Builds prompts, and keeps each scene's window within what its model can read."""
 
-    def __init__(self, store: Store, personas: PersonaLibrary, *, answer_tokens: int) -> None:
+    def __init__(self, store: Store, personas: Personas, *, answer_tokens: int) -> None:
         self._store = store
         self._personas = personas
         self._answer_tokens = answer_tokens

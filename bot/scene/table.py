@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from bot.clock import Clock
     from bot.model.backends import Switch
-    from bot.persona.library import PersonaLibrary
+    from bot.persona.personas import Personas
     from bot.scene.ports import Stage
     from bot.scene.turn import Answering
     from bot.store.store import Store
@@ -59,7 +59,7 @@ class Table:
     def __init__(
         self,
         store: Store,
-        personas: PersonaLibrary,
+        personas: Personas,
         answering: Answering,
         stage: Stage,
         clock: Clock,

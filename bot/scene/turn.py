@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from bot.clock import Clock
     from bot.model.backend import Backend
     from bot.model.backends import Backends
-    from bot.persona.library import PersonaLibrary
     from bot.persona.persona import Persona
+    from bot.persona.personas import Personas
     from bot.scene.ports import Stage, Utterance
     from bot.scene.prompter import Prompt, Prompter
     from bot.scene.scene import Scene
@@ -51,7 +51,7 @@ class Answering:
     def __init__(
         self,
         store: Store,
-        personas: PersonaLibrary,
+        personas: Personas,
         backends: Backends,
         stage: Stage,
         prompter: Prompter,

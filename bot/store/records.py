@@ -111,3 +111,18 @@ class Preferences:
 
     persona: str | None = None
     model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaRecord:
+    """A character that a member brought, without its card. `face` is its picture's SHA-256, if it has one."""
+
+    id: int
+    guild_id: int
+    stem: str
+    face: str | None
+
+    @property
+    def slug(self) -> str:
+        """What it is known by; no file of the operator's can have a slug with a dot."""
+        return f"{self.stem}.{self.id}"

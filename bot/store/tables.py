@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -145,4 +146,23 @@ facts = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+# The characters that a server's members brought or made. Their slug is `stem.id`.
+personas = Table(
+    "personas",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("guild_id", BigInteger, nullable=False, index=True),
+    Column("stem", String(20), nullable=False),
+    # The whole character card, as JSON: what is not understood now is there when it is.
+    Column("card", Text, nullable=False),
+    # SHA-256 of the face, in hex; the face itself is in `file` or in the card.
+    Column("face", String(64)),
+    Column("created_by", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    # The PNG or CHARX that the card came in. Last, so that reading the others does not read it.
+    Column("file", LargeBinary),
+    sqlite_autoincrement=True,
 )
