@@ -19,6 +19,7 @@ from bot.store.store import warnings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from bot.settings import Settings
 
@@ -26,9 +27,7 @@ PATIENCE = aiohttp.ClientTimeout(total=10)
 
 # Discord's application flags: https://discord.com/developers/docs/resources/application
 MESSAGE_CONTENT_FLAGS = 1 << 18 | 1 << 19
-RENEW = (
-    "Make a new one at https://discord.com/developers/applications > Bot > Reset Token; put it into .env."
-)
+RENEW = "Make a new one at https://discord.com/developers/applications > Bot > Reset Token; put it into .env."
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +120,26 @@ def _database(settings: Settings) -> Check:
     if not path.exists():
         return Check("database", ok=True, detail=f"{path} will be made at the first start.")
     try:
-        with closing(sqlite3.connect(path, timeout=1)) as connection:
-            version = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
-    except (sqlite3.Error, TypeError) as error:
+        version = _schema_version(path)
+    except sqlite3.Error as error:
         hint = "Close whatever has it open, check that it may be written to, or point DATABASE_URL elsewhere."
         return Check("database", ok=False, detail=f"{path} cannot be used: {error}.", hint=hint)
+    if version > schema.HEAD:
+        hint = "Update Hearthside, or point DATABASE_URL to another file."
+        return Check("database", ok=False, detail=f"{path} is of a newer version, {version}.", hint=hint)
     notes = "".join(f" {warning}" for warning in warnings())
-    state = "up to date" if version == schema.HEAD else f"of version {version}, migrated at the next start"
+    state = "up to date" if version == schema.HEAD else "older, and is migrated at the next start"
     return Check("database", ok=True, detail=f"{path} is {state}.{notes}")
+
+
+def _schema_version(path: Path) -> str:
+    """Give the schema's version of a database that is writable; empty for one that is yet to be filled."""
+    with closing(sqlite3.connect(path, timeout=1)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        made = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if made else None
+        connection.execute("ROLLBACK")
+    return str(row[0]) if row else ""
 
 
 async def _backend(settings: Settings) -> Check:

@@ -37,7 +37,8 @@ def persona_choices(personas: Iterable[Persona], current: str) -> list[app_comma
     """Offer personas; of a list separated by commas, the last name is completed."""
     typed, comma, last = current.rpartition(",")
     before = f"{typed.strip()}, " if comma else ""
-    offers = among([(one.name, one.slug) for one in personas], last)
+    named = {name.strip().casefold() for name in typed.split(",")}
+    offers = among([(one.name, one.slug) for one in personas if one.slug not in named], last)
     return [
         app_commands.Choice(name=f"{before}{offer.name}", value=f"{before}{offer.value}")
         for offer in offers

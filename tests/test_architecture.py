@@ -59,7 +59,6 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "openai": ("bot.model",),
     "xllamacpp": ("bot.model",),
     "sqlalchemy": ("bot.store",),
-    "sqlalchemy.exc": ("bot.store", "bot.scene"),
     "alembic": ("bot.store",),
     "aiosqlite": ("bot.store",),
     "sqlite3": ("bot.store", "bot.doctor"),

@@ -7,12 +7,21 @@ import pytest
 
 from tests.acceptance.tabletop import Tabletop
 from tests.fakes.model_server import ScriptedModelServer
+from tests.rehearsal.openapi import Description, load
+
+
+@pytest.fixture(scope="session")
+def discord() -> Description | None:
+    return load()
 
 
 @pytest.fixture
-async def table(tmp_path: Path) -> AsyncIterator[Tabletop]:
+async def table(tmp_path: Path, discord: Description | None) -> AsyncIterator[Tabletop]:
+    """A table; at its end every request of the bot is held against Discord's own description, if that is there."""
     async with Tabletop(tmp_path).served() as table:
         yield table
+        if discord is not None:
+            assert discord.problems(table.room.requests) == []
 
 
 @pytest.fixture
