@@ -131,7 +131,7 @@ CONVERSATION = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CONVERSATION)
 def test_the_count_is_what_the_server_bills(
     llama_endpoint: Endpoint, messages: tuple[ChatMessage, ...]
