@@ -17,7 +17,7 @@ def discord() -> Description | None:
 
 @pytest.fixture
 async def table(tmp_path: Path, discord: Description | None) -> AsyncIterator[Tabletop]:
-    """A table. At its end each request of the bot is held against Discord's own description, if it is there."""
+    """Lay a table. At its end each request of the bot is held against Discord's own description."""
     async with Tabletop(tmp_path).served() as table:
         yield table
         if discord is not None:
