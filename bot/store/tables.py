@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -165,4 +166,45 @@ personas = Table(
     # The PNG or CHARX that the card came in. Last, so that reading the others does not read it.
     Column("file", LargeBinary),
     sqlite_autoincrement=True,
+)
+
+# The texts that stood in front of the log (instructions, scene, cards) when answers were given, by their
+# SHA-256 in hex: a card or premise that is changed later does not change what an earlier prompt was.
+heads = Table(
+    "heads",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("text", Text, nullable=False),
+)
+
+# What each answer was made of: all that is needed to rebuild its prompt, and what it cost.
+answers = Table(
+    "answers",
+    metadata,
+    Column("entry_id", ForeignKey("entries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("backend", String(200), nullable=False),
+    Column("model", String(200)),
+    # The tokenizer and chat template, as the backend names them.
+    Column("fingerprint", String(64), nullable=False),
+    Column("seed", BigInteger),
+    # As JSON: an object, and a list.
+    Column("sampling", Text, nullable=False),
+    Column("stop", Text, nullable=False),
+    Column("max_tokens", Integer, nullable=False),
+    Column("prompt_sha256", String(64), nullable=False),
+    Column("head_sha256", ForeignKey("heads.sha256"), nullable=False),
+    # Which entries stood in the prompt, by their seq: `3-17,19`.
+    Column("window", Text, nullable=False),
+    # Those of them that stood there shortened, with what they had then in characters, as JSON: {"5": 300}.
+    Column("shortened", Text, nullable=False),
+    Column("asked_at", Float, nullable=False),
+    # Tokens. `exact` says whether the prompt's are a tokenizer's; NULL is what the server did not tell.
+    Column("context_length", Integer, nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("exact", Boolean, nullable=False),
+    Column("evaluated_tokens", Integer),
+    Column("completion_tokens", Integer),
+    # Seconds since the request was sent.
+    Column("first_token_s", Float),
+    Column("seconds", Float, nullable=False),
 )
