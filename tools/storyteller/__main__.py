@@ -51,7 +51,7 @@ def _corpus(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from tools.storyteller.evaluate import evaluate  # noqa: PLC0415 - needs xllamacpp
 
-    print(evaluate(Path(arguments.out), transcript=arguments.transcript))
+    print(evaluate(Path(arguments.out), arguments.transcript, arguments.threads))
 
 
 def main() -> None:
@@ -67,6 +67,7 @@ def main() -> None:
         command.add_argument("--steps", type=int, default=STEPS)
         command.add_argument("--count", type=int, default=5, help="corpus: conversations to print")
         command.add_argument("--convert-only", action="store_true", help="build: from the last checkpoint")
+        command.add_argument("--threads", type=int, default=2, help="evaluate: of the server")
         command.add_argument("--transcript", help="evaluate: write every answer to this file")
     arguments = parser.parse_args()
     arguments.run(arguments)

@@ -12,12 +12,13 @@ from random import Random
 from tools.storyteller.grammar import KINDS, agree
 from tools.storyteller.sources import CORPUS, nouns, sections
 from tools.storyteller.sources import words as listed
-from tools.storyteller.table import UserTurn, player_names, user_turn
+from tools.storyteller.table import player_names, rolled, user_turn
 from tools.storyteller.voices import VOICES, Speaker, answer
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _ENDED = re.compile(r"[.!?…][\"'*”)]*$")
 NARRATOR, OTHER = "The Narrator", "another character"
+_GOOD, _BAD = frozenset({"success", "hit", "crit"}), frozenset({"failure", "miss", "fumble"})
 
 
 def words(text: str) -> list[str]:
@@ -75,30 +76,48 @@ def distinct(texts: list[str]) -> float:
     return len(set(pairs)) / max(1, len(pairs))
 
 
-class Ear:
-    """Tells voices apart: naive Bayes over the words and pairs of answers that the corpus itself gives."""
+class Bayes:
+    """Naive Bayes over words and pairs of neighbours: says what kind of answer a text sounds like."""
 
-    def __init__(self, seed: int = 1, samples: int = 700) -> None:
-        self.counts: dict[str, Counter[str]] = {}
-        rng = Random(seed)
-        for name in (NARRATOR, *VOICES, OTHER):
-            speaker = Speaker("Brandt" if name == OTHER else name, narrator=name == NARRATOR)
-            counts: Counter[str] = Counter()
-            for _ in range(samples):
-                turn: UserTurn = user_turn(rng, player_names(rng, 2), speaker.name)
-                counts.update(_features(answer(rng, speaker, turn)))
-            self.counts[name] = counts
+    def __init__(self, samples: dict[str, list[str]]) -> None:
+        self.counts = {
+            kind: Counter(f for text in texts for f in _features(text)) for kind, texts in samples.items()
+        }
         self.size = len(set().union(*self.counts.values()))
 
     def hears(self, text: str) -> str:
-        """Give the voice that the text sounds most like."""
+        """Give the most likely kind."""
 
-        def score(name: str) -> float:
-            counts = self.counts[name]
+        def score(kind: str) -> float:
+            counts = self.counts[kind]
             total = counts.total() + self.size
             return sum(math.log((counts[feature] + 1) / total) for feature in _features(text))
 
         return max(self.counts, key=score)
+
+
+def voices(seed: int = 1, samples: int = 700) -> Bayes:
+    """Give what tells the voices apart, learned from answers that the corpus gives."""
+    rng = Random(seed)
+    heard: dict[str, list[str]] = {}
+    for name in (NARRATOR, *VOICES, OTHER):
+        speaker = Speaker("Brandt" if name == OTHER else name, narrator=name == NARRATOR)
+        turns = (user_turn(rng, player_names(rng, 2), speaker.name) for _ in range(samples))
+        heard[name] = [answer(rng, speaker, turn) for turn in turns]
+    return Bayes(heard)
+
+
+def outcomes(seed: int = 1, samples: int = 1500) -> Bayes:
+    """Give what tells an answer to a roll that succeeded from one to a roll that failed."""
+    rng = Random(seed)
+    heard: dict[str, list[str]] = {"success": [], "failure": []}
+    for number in range(samples):
+        name = (NARRATOR, NARRATOR, *VOICES)[number % 7]
+        turn = rolled(rng, "Ann", name, ["Bob"])
+        if turn.outcome in _GOOD | _BAD:
+            kind = "success" if turn.outcome in _GOOD else "failure"
+            heard[kind].append(answer(rng, Speaker(name, narrator=name == NARRATOR), turn))
+    return Bayes(heard)
 
 
 def _features(text: str) -> list[str]:
