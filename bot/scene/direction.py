@@ -123,7 +123,7 @@ class Direction:
         async def on_posted(message_id: int) -> None:
             shown.append(message_id)
 
-        speaker = face(lead)
+        speaker = Speaker.of(lead)
         async with scene.arrivals:
             utterance = self._table.stage.speak(
                 scene.place, speaker, key=f"opening:{scene.id}", posted=(), on_posted=on_posted
@@ -210,7 +210,7 @@ class Direction:
             )
         lead = scene.record.lead if scene.record.lead in rest else rest[0]
         await self._recast(scene, rest, lead=lead, note=f"{persona.name} has left.")
-        await self._table.stage.leave(scene.place, [face(persona)])
+        await self._table.stage.leave(scene.place, [Speaker.of(persona)])
         return persona
 
     async def set_lead(self, scene: Scene, name: str) -> Persona:
@@ -227,7 +227,7 @@ class Direction:
         note = f"{persona.name} is here now." + (f" {gone.name} has left." if gone else "")
         await self._recast(scene, cast, lead=persona.slug, note=note)
         if gone:
-            await self._table.stage.leave(scene.place, [face(gone)])
+            await self._table.stage.leave(scene.place, [Speaker.of(gone)])
         return persona
 
     async def ask(self, scene: Scene, name: str | None) -> Persona:
@@ -312,7 +312,7 @@ class Direction:
     def faces(self, scene: Scene) -> list[Speaker]:
         """Give the faces of a scene's cast."""
         present = (self._table.personas.get(slug) for slug in scene.cast)
-        return [face(persona) for persona in present if persona]
+        return [Speaker.of(persona) for persona in present if persona]
 
     def _present(self, scene: Scene, name: str) -> Persona:
         persona = self.persona(name, scene.record.guild_id)
@@ -322,8 +322,3 @@ class Direction:
                 hint="/scene status shows who is; /scene add brings them in.",
             )
         return persona
-
-
-def face(persona: Persona) -> Speaker:
-    """Give how a persona appears."""
-    return Speaker(persona.slug, persona.name, persona.avatar, persona.avatar_url)

@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
+
+from bot.persona.persona import Persona
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ class Speaker:
     name: str
     avatar: Path | None = None
     avatar_url: str | None = None
+
+    @classmethod
+    def of(cls, persona: Persona) -> Self:
+        """Give the face of a persona."""
+        return cls(persona.slug, persona.name, persona.avatar, persona.avatar_url)
 
 
 OnPosted = Callable[[int], Awaitable[None]]

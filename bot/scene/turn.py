@@ -13,7 +13,7 @@ import structlog
 from bot.chat import ChatRequest, Usage
 from bot.errors import BackendError, HearthsideError, PromptTooLongError, TableError
 from bot.prompt.answer import AnswerFilter
-from bot.scene.direction import face
+from bot.scene.ports import Speaker
 from bot.scene.scene import LastAnswer
 from bot.store import log, turns
 from bot.store.records import Entry, EntryKind, Reply, ReplyState
@@ -119,7 +119,7 @@ class Answering:
                 await turns.posted(tx, scene.id, reply.id, message_id)
 
         return self._stage.speak(
-            scene.place, face(persona), key=f"reply:{reply.id}", posted=posted, on_posted=on_posted
+            scene.place, Speaker.of(persona), key=f"reply:{reply.id}", posted=posted, on_posted=on_posted
         )
 
     async def _orphans(self, scene: Scene, reply: Reply, persona: Persona) -> tuple[int, ...]:
@@ -127,7 +127,7 @@ class Answering:
         async with self._store.read() as connection:
             asked = await log.first_message_of_turn(connection, reply.turn_id)
         after = asked or scene.record.heard_from
-        ours = await self._stage.orphans(scene.place, face(persona), after=after, known=reply.posted)
+        ours = await self._stage.orphans(scene.place, Speaker.of(persona), after=after, known=reply.posted)
         async with self._store.read() as connection:
             return tuple(await log.unknown_messages(connection, ours))
 
