@@ -1,0 +1,34 @@
+"""The scripted model server as a process of its own, noting when a request has been read to its end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from tests.fakes.model_server import Answer, Recorded, ScriptedModelServer
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+
+class Server(ScriptedModelServer):
+    async def _answer(self, request: web.Request, recorded: Recorded) -> web.StreamResponse:
+        recorded.received = time.time()
+        return await super()._answer(request, recorded)
+
+
+async def serve(answer: Answer) -> None:
+    async with Server(default=answer) as server:
+        print(server.url, flush=True)
+        await asyncio.to_thread(sys.stdin.buffer.read)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--text", required=True)
+    parser.add_argument("--chunk", type=int, default=8)
+    options = parser.parse_args()
+    asyncio.run(serve(Answer(options.text, chunk=options.chunk)))

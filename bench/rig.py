@@ -1,0 +1,237 @@
+"""The table that the bot is measured at: rehearsal room here, bot and scripted model in own processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from sqlalchemy import insert
+
+from bot.store import scenes
+from bot.store.records import EntryKind, Mode, ReplyState, SceneRecord, SceneState
+from bot.store.store import Store
+from bot.store.tables import claims, entries, messages, replies, turns
+from tests.acceptance.tabletop import Tabletop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from bot.rehearsal.gateway import Connection
+    from bot.rehearsal.guilds import Channel
+
+PROJECT = Path(__file__).resolve().parents[1]
+ANSWER = "The lantern gutters, and the stair goes on down."
+"""One short sentence in one chunk: posted once and never edited, so that no turn waits for Discord's pace."""
+LINES = (
+    "I open the door and hold the lantern high.",
+    "What does the old woman say about the bell?",
+    "We go down, slowly, and count the steps.",
+    "I draw my knife. Who is there?",
+    "Can I read what is carved above the arch?",
+)
+WINDOW = 60
+"""Entries that a stored scene has in its window: about a third of a context of 4096 tokens."""
+FIRST_ID = 1 << 52
+"""Messages of long ago have smaller ids than those of the room."""
+
+
+class Rig:
+    """One table with its model server. `patience` bounds every wait, in seconds."""
+
+    command: tuple[str, ...] = (sys.executable, "-m", "bot", "run")
+
+    def __init__(self, folder: Path, patience: float = 60.0) -> None:
+        self.table = Tabletop(folder)
+        self.patience = patience
+        self.model_url = ""
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[Rig]:
+        """Open the room and start the model server."""
+        command = ("-m", "bench.model", "--text", ANSWER, "--chunk", "1000")
+        async with self.table.served(), aiohttp.ClientSession() as self._session:
+            model = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *command,
+                cwd=PROJECT,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+            )
+            assert model.stdin
+            assert model.stdout
+            try:
+                self.model_url = (await model.stdout.readline()).decode().strip()
+                yield self
+            finally:
+                model.stdin.close()
+                await model.wait()
+
+    @asynccontextmanager
+    async def bot(self, database: Path) -> AsyncIterator[Bot]:
+        """Run the bot on that database until the block ends."""
+        environment = {
+            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+            "DISCORD_TOKEN": self.table.application.token,
+            "DISCORD_API_URL": self.table.api_url,
+            "DATABASE_URL": f"sqlite:///{database.as_posix()}",
+            "MODEL_URLS": self.model_url,
+        }
+        self.table.database = database
+        path = self.table.folder / "bot.log"
+        with path.open("wb") as log:
+            spawned = time.time()
+            process = await asyncio.create_subprocess_exec(
+                *self.command, cwd=PROJECT, env=environment, stdout=log, stderr=log
+            )
+        try:
+            yield Bot(process.pid, spawned, path)
+        except BaseException:
+            print(path.read_text(encoding="utf-8"), file=sys.stderr)
+            raise
+        finally:
+            process.terminate()
+            await process.wait()
+
+    async def asked(self) -> list[float]:
+        """Give when each chat request had been read by the model server (Unix seconds)."""
+        assert self._session
+        async with self._session.get(self.model_url.removesuffix("/v1") + "/requests") as response:
+            listed: list[dict[str, Any]] = await response.json()
+        return [each["received"] for each in listed if each["path"] == "/v1/chat/completions"]
+
+    async def answered(self, text: str, channel: Channel | None = None) -> None:
+        """Have a player say something, and wait until the cast has answered and owes nothing more."""
+        said = await self.table.says(self.table.ann, text, channel=channel)
+        await self.table.shows(ANSWER, since=said.cursor, channel=channel)
+        await self.table.at_rest()
+
+    def stamp_frames(self) -> list[float]:
+        """From now on note when each message of a player is written to the socket (Unix seconds)."""
+        (connection,) = self.table.room.gateway.connections
+        stamps: list[float] = []
+        connection.compressor = _Stamping(connection, stamps)
+        return stamps
+
+
+class Bot:
+    """The process that is measured. `spawned` is in Unix seconds."""
+
+    def __init__(self, pid: int, spawned: float, log: Path) -> None:
+        self.pid = pid
+        self.spawned = spawned
+        self._log = log
+
+    async def logged(self, words: str) -> float:
+        """Wait until the log has these words, and give the time (Unix seconds)."""
+        while words not in self._log.read_text(encoding="utf-8"):  # noqa: ASYNC110  # no event tells of it
+            await asyncio.sleep(0.002)
+        return time.time()
+
+
+class _Stamping:
+    """In the place of a connection's compressor: the last thing that happens to a frame before it is sent."""
+
+    def __init__(self, connection: Connection, stamps: list[float]) -> None:
+        self._compressor = connection.compressor
+        self._stamps = stamps
+
+    def compress(self, data: bytes) -> bytes:
+        if b'"t":"MESSAGE_CREATE"' in data and b'"webhook_id"' not in data:
+            self._stamps.append(time.time())
+        compressed: bytes = self._compressor.compress(data)
+        return compressed
+
+    def flush(self, mode: int) -> bytes:
+        flushed: bytes = self._compressor.flush(mode)
+        return flushed
+
+
+async def fill(database: Path, channels: Sequence[Channel], stored: int) -> None:
+    """Store one scene for each channel, with that many entries in its log, as if they had been played."""
+    store = await Store.open(database)
+    try:
+        for channel in channels:
+            await _fill_scene(store, channel, stored)
+    finally:
+        await store.aclose()
+
+
+async def _fill_scene(store: Store, channel: Channel, stored: int) -> None:
+    record = SceneRecord(
+        id=0,
+        guild_id=channel.guild.id if channel.guild else None,
+        channel_id=channel.id,
+        parent_id=None,
+        title="The Drowned Bell",
+        premise="",
+        mode=Mode.NATURAL,
+        lead="narrator",
+        model=None,
+        state=SceneState.ACTIVE,
+        started_by=1,
+        created_at=1.0,
+        ended_at=None,
+        window_start=max(stored - WINDOW, 0),
+        heard_from=0,
+    )
+    async with store.transaction() as tx:
+        scene_id = await scenes.create(tx, record)
+        await scenes.set_cast(tx, scene_id, ["narrator"])
+        if stored:
+            base = FIRST_ID + scene_id * 1_000_000
+            for table, rows in _history(scene_id, base, stored).items():
+                await tx.execute(insert(table), rows)
+
+
+def _history(scene_id: int, base: int, stored: int) -> Mapping[Any, list[dict[str, Any]]]:
+    """Give the rows of a log in which player and narrator take turns."""
+    said, told = range(1, stored + 1, 2), range(2, stored + 1, 2)
+    return {
+        turns: [_row(id=base + n, scene_id=scene_id, state="closed") for n in said],
+        entries: [
+            _row(
+                id=base + n,
+                scene_id=scene_id,
+                seq=n,
+                turn_id=base + n - (n % 2 == 0),
+                kind=EntryKind.PLAYER if n % 2 else EntryKind.ANSWER,
+                speaker="Ann" if n % 2 else "The Narrator",
+                persona=None if n % 2 else "narrator",
+                author_id=1 if n % 2 else None,
+                text=LINES[n % len(LINES)],
+            )
+            for n in range(1, stored + 1)
+        ],
+        replies: [
+            {
+                "id": base + n,
+                "turn_id": base + n - 1,
+                "position": 0,
+                "persona": "narrator",
+                "state": ReplyState.DONE,
+                "entry_id": base + n,
+            }
+            for n in told
+        ],
+        claims: [{"event_id": base + n, "at": 1.0} for n in said],
+        messages: [
+            {
+                "message_id": base + n,
+                "scene_id": scene_id,
+                "entry_id": base + n,
+                "reply_id": None if n % 2 else base + n,
+            }
+            for n in range(1, stored + 1)
+        ],
+    }
+
+
+def _row(**values: Any) -> dict[str, Any]:
+    return {**values, "created_at": 1.0}
