@@ -121,6 +121,10 @@ class Hearthside(commands.AutoShardedBot):
         except Exception as error:  # noqa: BLE001  # the last place where it can be seen
             explain(error, where=getattr(work, "__qualname__", "background"))
 
+    async def tell(self, interaction: discord.Interaction[Any], error: Exception, *, where: str) -> None:
+        """Tell the one who pressed a button or sent a form why it did not work."""
+        await whisper(interaction, explain(error, where=where))
+
     async def on_message(self, message: discord.Message, /) -> None:
         """Leave messages to the cogs: there are no prefix commands."""
 

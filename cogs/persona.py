@@ -9,6 +9,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from cogs.choices import among, fitting, may_direct, may_manage
+from cogs.persona_cards import CardCommands
 
 if TYPE_CHECKING:
     from bot.client import Hearthside
@@ -27,7 +28,10 @@ NOBODY = "There are no personas. Put a .toml file into the personas folder."
 
 
 class PersonaCommands(
-    commands.GroupCog, group_name="persona", group_description="The characters that the bot can play"
+    CardCommands,
+    commands.GroupCog,
+    group_name="persona",
+    group_description="The characters that the bot can play",
 ):
     """The commands about characters."""
 

@@ -121,3 +121,10 @@ def _fetched(uri: str, archive: charx.Charx | None) -> bytes | None:
     if archive is None or not inside or inside[1] not in archive.names():
         return None
     return archive.read(inside[1], FILE_BYTES)
+
+
+def own_format(of: CardFile) -> Format:
+    """Give the format in which a card loses nothing: the one that it came in."""
+    if of.file is None:
+        return "json"
+    return "png" if of.file.startswith(png.SIGNATURE) else "charx"
