@@ -84,7 +84,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         stage = DiscordStage(client, clock, settings.allowed_link_domains)
         closing.push_async_callback(stage.close)
         prompter = Prompter(store, personas, answer_tokens=settings.answer_tokens)
-        answering = Answering(store, personas, backends, stage, prompter, clock)
+        answering = Answering(store, personas, backends, stage, prompter, clock, rng)
         table = Table(store, personas, answering, stage, clock, rng)
         closing.push_async_callback(table.aclose)
         await table.open()

@@ -260,6 +260,14 @@ def shorten(entry: Entry, limit: int, count: CountEntry) -> Entry:
     return replace(entry, tokens=tokens)
 
 
+def shortened_to(text: str, length: int) -> str | None:
+    """Give `text` as `shorten` leaves it where that is `length` characters; None where it never is."""
+    keeps = range(len(text))
+    keep = bisect_left(keeps, length, key=lambda keep: len(_without_middle(text, keep)))
+    short = _without_middle(text, keep)
+    return short if keep < len(text) and len(short) == length else None
+
+
 def _without_middle(text: str, keep: int) -> str:
     front = (keep + 1) // 2
     return f"{text[:front].rstrip()} {CUT_MARK} {text[len(text) - keep + front :].lstrip()}".strip()

@@ -37,10 +37,12 @@ AFTER_REFUSAL = 1.25
 class Prompt:
     """A prompt that fits.
 
-    `others` are the names that must not speak in the answer, `counted` the entries whose count is new.
+    `entries` are what it was rendered from, `others` the names that must not speak in the answer, `counted`
+    the entries whose count is new.
     """
 
     messages: tuple[ChatMessage, ...]
+    entries: tuple[Entry, ...]
     max_tokens: int
     tokens: TokenCount
     context_length: int
@@ -85,6 +87,7 @@ class Prompter:
         others = self._others(scene, persona)
         return Prompt(
             messages=messages,
+            entries=tuple(entries),
             max_tokens=budget.reserve,
             tokens=TokenCount(budget.head + scene.window.tokens, exact=counter.exact),
             context_length=context_length,

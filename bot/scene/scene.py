@@ -16,6 +16,8 @@ from bot.store.records import Entry, EntryKind, Reply, SceneRecord, SceneState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bot.store.answers import AnswerRecord
+
 # How long somebody who was seen typing is believed to type on, in seconds. Discord shows it for 10.
 TYPING_LASTS = 10.0
 # The longest that an answer waits for players who type on and on, in seconds.
@@ -39,18 +41,6 @@ class Turn:
         return {reply.persona for reply in self.replies}
 
 
-@dataclass(frozen=True, slots=True)
-class LastAnswer:
-    """What the latest answer of a scene took. Sizes in tokens; `exact` if a tokenizer counted."""
-
-    backend: str
-    model: str | None
-    prompt_tokens: int
-    context_length: int
-    exact: bool
-    evaluated_tokens: int | None = None
-
-
 class Scene:
     """One running story. Changes to it are made by the table, under `arrivals`, after they are stored."""
 
@@ -66,7 +56,7 @@ class Scene:
         self.arrivals = asyncio.Lock()  # what arrives is dealt with one by one, in its order
         self.somebody_spoke = asyncio.Event()  # set whenever a message or a typing sign comes in
         self.player: asyncio.Task[None] | None = None  # the task that plays the turns
-        self.last_answer: LastAnswer | None = None
+        self.last_answer: AnswerRecord | None = None
         # The head as it was shortened for a context of so many tokens. It is kept while the cast and the
         # context stay: a count that is corrected must not change the beginning of the cached prompt.
         self.heads: dict[tuple[Head, int], Head] = {}

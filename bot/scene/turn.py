@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.chat import ChatRequest, Usage
+from bot.chat import ChatRequest
 from bot.errors import BackendError, HearthsideError, PromptTooLongError, TableError
 from bot.prompt.answer import AnswerFilter
+from bot.scene.making import Making, seeded
 from bot.scene.ports import Speaker
-from bot.scene.scene import LastAnswer
-from bot.store import log, turns
+from bot.store import answers, log, turns
 from bot.store.records import Entry, EntryKind, Reply, ReplyState
 
 if TYPE_CHECKING:
+    from random import Random
+
     from bot.clock import Clock
     from bot.model.backend import Backend
     from bot.model.backends import Backends
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from bot.scene.ports import Stage, Utterance
     from bot.scene.prompter import Prompt, Prompter
     from bot.scene.scene import Scene
+    from bot.store.answers import AnswerRecord
     from bot.store.store import Store
 
 # How often an answer is asked for before the turn fails visibly: the first time, and once more after a cut,
@@ -39,10 +42,11 @@ GONE = "/persona list shows who is there; /scene remove takes the name out of th
 
 @dataclass(slots=True)
 class Told:
-    """What came out of one request, and the entries that were counted for it."""
+    """What came out of one request, the entries that were counted for it, and what it was made of."""
 
     text: str
     counted: tuple[Entry, ...] = ()
+    made: AnswerRecord | None = None
 
 
 class Answering:
@@ -56,6 +60,7 @@ class Answering:
         stage: Stage,
         prompter: Prompter,
         clock: Clock,
+        rng: Random,
     ) -> None:
         self._store = store
         self._personas = personas
@@ -63,6 +68,7 @@ class Answering:
         self._stage = stage
         self._prompter = prompter
         self._clock = clock
+        self._rng = rng
         self._log = structlog.get_logger("hearthside.turn")
 
     async def give(self, scene: Scene, reply: Reply, *, resumed: bool) -> None:
@@ -181,10 +187,10 @@ class Answering:
         self, scene: Scene, backend: Backend, prompt: Prompt, persona: Persona, utterance: Utterance
     ) -> Told:
         """Send one request and show the answer as it comes."""
-        request = ChatRequest(prompt.messages, prompt.max_tokens, persona.sampling, prompt.stop, prompt.model)
+        sampling = seeded(persona.sampling, self._rng)
+        request = ChatRequest(prompt.messages, prompt.max_tokens, sampling, prompt.stop, prompt.model)
+        making = Making(self._clock, backend, prompt, request)
         answer = AnswerFilter(persona.name, prompt.others)
-        reason: str | None = None
-        usage: Usage | None = None
 
         def waiting(ahead: int) -> None:
             utterance.write(f"*({persona.name} waits for the model: {ahead} ahead)*")
@@ -193,23 +199,17 @@ class Answering:
             self._backends.lease(backend, waiting),
             contextlib.aclosing(backend.stream(request)) as deltas,
         ):
+            await making.sent()
             async for delta in deltas:
+                making.came(delta)
                 shown = answer.feed(delta.text)
-                reason, usage = delta.finish_reason or reason, delta.usage or usage
                 if shown:
                     utterance.write(shown)
                 if answer.done:
                     break
-        self._prompter.learn(backend, prompt, usage)
-        scene.last_answer = LastAnswer(
-            backend=backend.name,
-            model=prompt.model,
-            prompt_tokens=usage.prompt_tokens if usage else prompt.tokens.tokens,
-            context_length=prompt.context_length,
-            exact=bool(usage) or prompt.tokens.exact,
-            evaluated_tokens=usage.evaluated_tokens if usage else None,
-        )
-        return Told(answer.finish(reason), prompt.counted)
+        self._prompter.learn(backend, prompt, making.usage)
+        scene.last_answer = making.record()
+        return Told(answer.finish(making.finish_reason), prompt.counted, scene.last_answer)
 
     async def _keep(self, scene: Scene, reply: Reply, persona: Persona, seq: int, told: Told) -> Entry:
         """Store the answer before it is shown whole: what the players have read is in the log."""
@@ -227,6 +227,8 @@ class Answering:
         async with self._store.transaction() as tx:
             await log.set_tokens(tx, told.counted)
             entry = await log.append(tx, new)
+            if told.made:
+                await answers.keep(tx, entry.id, told.made)
             await turns.set_reply(tx, reply.id, ReplyState.TOLD, entry.id)
         scene.add(entry)
         return entry

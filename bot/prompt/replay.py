@@ -1,0 +1,84 @@
+"""The prompt of an answer that was given, rebuilt from the log, and why it may not come out the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bot.chat import ChatMessage
+from bot.prompt.log import Head, render
+from bot.prompt.window import CUT_MARK, shortened_to
+from bot.store.records import Entry
+
+ANOTHER_VERSION = "Another version of Hearthside writes prompts differently."
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A prompt out of the log, and one sentence for each thing that keeps it from being the one sent."""
+
+    messages: tuple[ChatMessage, ...]
+    identical: bool
+    causes: tuple[str, ...] = ()
+
+
+def prompt_json(messages: Iterable[ChatMessage], indent: int | None = None) -> str:
+    """Write messages as JSON, as every chat API takes them."""
+    plain = [{"role": message.role, "content": message.content} for message in messages]
+    return json.dumps(plain, ensure_ascii=False, indent=indent)
+
+
+def prompt_sha256(messages: Iterable[ChatMessage]) -> str:
+    """Name a prompt by the SHA-256, in hex, of `prompt_json` in UTF-8."""
+    return hashlib.sha256(prompt_json(messages).encode()).hexdigest()
+
+
+def shortened_lengths(entries: Iterable[Entry]) -> dict[int, int]:
+    """Give the characters of those entries that may stand in a prompt without their middle, by `seq`."""
+    return {entry.seq: len(entry.text) for entry in entries if CUT_MARK in entry.text}
+
+
+def rebuild(
+    head: str,
+    entries: Sequence[Entry],
+    speaker: str,
+    *,
+    window: Sequence[int],
+    shortened: Mapping[int, int],
+    edited: set[int],
+    sha256: str,
+) -> Rebuilt:
+    """Write the prompt that asked `speaker` to answer, from the whole log's `entries` as they are now.
+
+    `head` is the text in front of the log; `window` and `edited` are places (`seq`) in it: what stood in the
+    prompt, and what was changed after it; `shortened` is what `shortened_lengths` gave then.
+    """
+    there = {entry.seq: entry for entry in entries}
+    stood = [there[seq] for seq in window if seq in there]
+    as_sent = [_as_it_stood(entry, shortened.get(entry.seq)) for entry in stood]
+    log = render(Head("", ""), [one or entry for one, entry in zip(as_sent, stood, strict=True)], speaker)
+    messages = (ChatMessage("system", head), *log[1:])
+    if prompt_sha256(messages) == sha256:
+        return Rebuilt(messages, identical=True)
+    causes = [f"Entry {seq} of the story was deleted since." for seq in window if seq not in there]
+    causes += [
+        f"Entry {entry.seq} of the story, by {entry.speaker or 'the table'}, was edited since."
+        for entry in stood
+        if entry.seq in edited
+    ]
+    causes += [
+        f"Entry {entry.seq} of the story stood there shortened, in a way that cannot be repeated."
+        for one, entry in zip(as_sent, stood, strict=True)
+        if one is None and entry.seq not in edited
+    ]
+    return Rebuilt(messages, identical=False, causes=tuple(causes) or (ANOTHER_VERSION,))
+
+
+def _as_it_stood(entry: Entry, length: int | None) -> Entry | None:
+    """Give an entry as it stood in a prompt, cut to so many characters; None if no cut gives that."""
+    if length is None or length == len(entry.text):
+        return entry
+    text = shortened_to(entry.text, length)
+    return None if text is None else replace(entry, text=text)
