@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from random import Random
 
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
     from bot.clock import Clock
     from bot.model.backends import Switch
     from bot.persona.personas import Personas
     from bot.scene.ports import Stage
     from bot.scene.turn import Answering
+    from bot.store.connection import Connection
     from bot.store.store import Store
 
 PLAYER_NAME_CHARACTERS = 32
@@ -103,7 +102,7 @@ class Table:
         async with self.store.read() as connection:
             return await self._loaded(connection, record)
 
-    async def _loaded(self, connection: AsyncConnection, record: SceneRecord) -> Scene:
+    async def _loaded(self, connection: Connection, record: SceneRecord) -> Scene:
         scene = Scene(
             record,
             await scenes.cast_of(connection, record.id),
@@ -172,14 +171,14 @@ class Table:
             if turn not in scene.turns:
                 scene.turns.append(turn)
 
-    async def _addressed(self, tx: AsyncConnection, scene: Scene, said: Said) -> str | None:
+    async def _addressed(self, tx: Connection, scene: Scene, said: Said) -> str | None:
         answered = await log.shown_by(tx, said.reply_to) if said.reply_to else None
         if answered and answered.persona:
             return answered.persona
         return scene.record.lead if said.mentions_bot else None
 
     async def _promise(
-        self, tx: AsyncConnection, scene: Scene, text: str, addressed: str | None
+        self, tx: Connection, scene: Scene, text: str, addressed: str | None
     ) -> tuple[Turn | None, list[Reply]]:
         """Promise who answers, in the turn that gathers or in a new one. Nobody owes two answers."""
         turn = scene.gathering()

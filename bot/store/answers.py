@@ -17,7 +17,7 @@ from bot.store.tables import answers, entries, heads, messages, scenes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from bot.store.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class AnswerRecord:
     shortened: Mapping[int, int] = field(default_factory=dict)
 
 
-async def keep(tx: AsyncConnection, entry_id: int, record: AnswerRecord) -> None:
+async def keep(tx: Connection, entry_id: int, record: AnswerRecord) -> None:
     """Store what the answer of an entry was made of."""
     head_sha256 = hashlib.sha256(record.head.encode()).hexdigest()
     await tx.execute(upsert(heads).values(sha256=head_sha256, text=record.head).on_conflict_do_nothing())
@@ -72,7 +72,7 @@ async def keep(tx: AsyncConnection, entry_id: int, record: AnswerRecord) -> None
     await tx.execute(insert(answers).values(row))
 
 
-async def of(connection: AsyncConnection, entry_id: int) -> AnswerRecord | None:
+async def of(connection: Connection, entry_id: int) -> AnswerRecord | None:
     """Give what the answer of an entry was made of; None for an entry of which nothing is known."""
     rows = await connection.execute(
         select(answers, heads.c.text.label("head"))
@@ -83,18 +83,18 @@ async def of(connection: AsyncConnection, entry_id: int) -> AnswerRecord | None:
     return _record(row._asdict()) if row else None
 
 
-async def last_of_scene(connection: AsyncConnection, scene_id: int) -> int | None:
+async def last_of_scene(connection: Connection, scene_id: int) -> int | None:
     """Give the entry of a scene's latest answer, None before the first."""
     return await _last(connection, entries.c.scene_id == scene_id)
 
 
-async def last_in_channel(connection: AsyncConnection, channel_id: int) -> int | None:
+async def last_in_channel(connection: Connection, channel_id: int) -> int | None:
     """Give the entry of the latest answer in a channel, in whichever of its scenes; None before the first."""
     played = select(scenes.c.id).where(scenes.c.channel_id == channel_id)
     return await _last(connection, entries.c.scene_id.in_(played))
 
 
-async def channel_of(connection: AsyncConnection, message_id: int) -> int | None:
+async def channel_of(connection: Connection, message_id: int) -> int | None:
     """Give the channel of the scene that a message belongs to; None for a message of no scene."""
     rows = await connection.execute(
         select(scenes.c.channel_id)
@@ -105,7 +105,7 @@ async def channel_of(connection: AsyncConnection, message_id: int) -> int | None
     return channel_id
 
 
-async def count_before(connection: AsyncConnection, scene_id: int, seq: int) -> int:
+async def count_before(connection: Connection, scene_id: int, seq: int) -> int:
     """Count a scene's entries before a place in its log."""
     rows = await connection.execute(
         select(func.count()).where(entries.c.scene_id == scene_id, entries.c.seq < seq)
@@ -113,7 +113,7 @@ async def count_before(connection: AsyncConnection, scene_id: int, seq: int) -> 
     return int(rows.scalar_one())
 
 
-async def edited_since(connection: AsyncConnection, scene_id: int, at: float) -> set[int]:
+async def edited_since(connection: Connection, scene_id: int, at: float) -> set[int]:
     """Give the places of a scene's entries whose text was changed after a time."""
     rows = await connection.execute(
         select(entries.c.seq).where(entries.c.scene_id == scene_id, entries.c.edited_at > at)
@@ -141,7 +141,7 @@ def read_ranges(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-async def _last(connection: AsyncConnection, where: Any) -> int | None:
+async def _last(connection: Connection, where: Any) -> int | None:
     rows = await connection.execute(
         select(entries.c.id)
         .where(where, entries.c.kind == EntryKind.ANSWER)

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Row
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from bot.store.connection import Connection
 
 
-async def claim(tx: AsyncConnection, event_id: int, at: float) -> bool:
+async def claim(tx: Connection, event_id: int, at: float) -> bool:
     """Claim an event. False if somebody has claimed it before: then it is dealt with already."""
     result = await tx.execute(upsert(claims).values(event_id=event_id, at=at).on_conflict_do_nothing())
     return result.rowcount == 1
 
 
-async def append(tx: AsyncConnection, entry: Entry, message_ids: Iterable[int] = ()) -> Entry:
+async def append(tx: Connection, entry: Entry, message_ids: Iterable[int] = ()) -> Entry:
     """Store a new entry with the messages that show it, and give it back with its id."""
     values = asdict(entry)
     del values["id"]
@@ -35,7 +35,7 @@ async def append(tx: AsyncConnection, entry: Entry, message_ids: Iterable[int] =
     return Entry(**{**values, "id": entry_id})
 
 
-async def set_text(tx: AsyncConnection, entry_id: int, text: str, edited_at: float) -> None:
+async def set_text(tx: Connection, entry_id: int, text: str, edited_at: float) -> None:
     """Replace an entry's text; its count goes with it."""
     await tx.execute(
         update(entries)
@@ -44,7 +44,7 @@ async def set_text(tx: AsyncConnection, entry_id: int, text: str, edited_at: flo
     )
 
 
-async def set_tokens(tx: AsyncConnection, counted: Sequence[Entry]) -> None:
+async def set_tokens(tx: Connection, counted: Sequence[Entry]) -> None:
     """Keep the entries' token counts."""
     for entry in counted:
         await tx.execute(
@@ -54,12 +54,12 @@ async def set_tokens(tx: AsyncConnection, counted: Sequence[Entry]) -> None:
         )
 
 
-async def remove(tx: AsyncConnection, entry_id: int) -> None:
+async def remove(tx: Connection, entry_id: int) -> None:
     """Delete an entry. Its messages are forgotten with it; their events stay claimed."""
     await tx.execute(delete(entries).where(entries.c.id == entry_id))
 
 
-async def shown_by(connection: AsyncConnection, message_id: int) -> Entry | None:
+async def shown_by(connection: Connection, message_id: int) -> Entry | None:
     """Give the entry that a message of Discord shows."""
     rows = await connection.execute(
         select(entries)
@@ -70,13 +70,13 @@ async def shown_by(connection: AsyncConnection, message_id: int) -> Entry | None
     return _entry(row) if row else None
 
 
-async def forget_message(tx: AsyncConnection, message_id: int, entry_id: int) -> bool:
+async def forget_message(tx: Connection, message_id: int, entry_id: int) -> bool:
     """Forget one of the messages that show an entry. True if it was the last of them."""
     await tx.execute(delete(messages).where(messages.c.message_id == message_id))
     return not await messages_of(tx, entry_id)
 
 
-async def messages_of(connection: AsyncConnection, entry_id: int) -> list[int]:
+async def messages_of(connection: Connection, entry_id: int) -> list[int]:
     """Give the messages that show an entry, in their order."""
     rows = await connection.execute(
         select(messages.c.message_id).where(messages.c.entry_id == entry_id).order_by(messages.c.message_id)
@@ -84,7 +84,7 @@ async def messages_of(connection: AsyncConnection, entry_id: int) -> list[int]:
     return list(rows.scalars())
 
 
-async def since(connection: AsyncConnection, scene_id: int, seq: int) -> list[Entry]:
+async def since(connection: Connection, scene_id: int, seq: int) -> list[Entry]:
     """Give a scene's entries from a place on, in order."""
     rows = await connection.execute(
         select(entries).where(entries.c.scene_id == scene_id, entries.c.seq >= seq).order_by(entries.c.seq)
@@ -92,7 +92,7 @@ async def since(connection: AsyncConnection, scene_id: int, seq: int) -> list[En
     return [_entry(row) for row in rows]
 
 
-async def last(connection: AsyncConnection, scene_id: int, limit: int) -> list[Entry]:
+async def last(connection: Connection, scene_id: int, limit: int) -> list[Entry]:
     """Give a scene's latest entries, in order."""
     rows = await connection.execute(
         select(entries).where(entries.c.scene_id == scene_id).order_by(entries.c.seq.desc()).limit(limit)
@@ -100,13 +100,13 @@ async def last(connection: AsyncConnection, scene_id: int, limit: int) -> list[E
     return [_entry(row) for row in reversed(rows.all())]
 
 
-async def last_seq(connection: AsyncConnection, scene_id: int) -> int:
+async def last_seq(connection: Connection, scene_id: int) -> int:
     """Give the latest place in a scene's log, 0 for an empty one."""
     rows = await connection.execute(select(func.max(entries.c.seq)).where(entries.c.scene_id == scene_id))
     return rows.scalar() or 0
 
 
-async def last_message(connection: AsyncConnection, scene_id: int) -> int:
+async def last_message(connection: Connection, scene_id: int) -> int:
     """Give the latest message of Discord that shows an entry or answer of a scene, 0 if there is none."""
     rows = await connection.execute(
         select(func.max(messages.c.message_id)).where(messages.c.scene_id == scene_id)
@@ -114,7 +114,7 @@ async def last_message(connection: AsyncConnection, scene_id: int) -> int:
     return rows.scalar() or 0
 
 
-async def first_message_of_turn(connection: AsyncConnection, turn_id: int) -> int | None:
+async def first_message_of_turn(connection: Connection, turn_id: int) -> int | None:
     """Give the first message of Discord that a turn answers; None for a turn that nobody asked for by writing."""
     rows = await connection.execute(
         select(func.min(messages.c.message_id))
@@ -124,7 +124,7 @@ async def first_message_of_turn(connection: AsyncConnection, turn_id: int) -> in
     return rows.scalar()
 
 
-async def unknown_messages(connection: AsyncConnection, message_ids: Sequence[int]) -> list[int]:
+async def unknown_messages(connection: Connection, message_ids: Sequence[int]) -> list[int]:
     """Give those of the messages that show no entry or answer that is known."""
     rows = await connection.execute(
         select(messages.c.message_id).where(messages.c.message_id.in_(message_ids))
@@ -133,7 +133,7 @@ async def unknown_messages(connection: AsyncConnection, message_ids: Sequence[in
     return [one for one in message_ids if one not in known]
 
 
-async def count(connection: AsyncConnection, scene_id: int) -> int:
+async def count(connection: Connection, scene_id: int) -> int:
     """Count a scene's entries."""
     rows = await connection.execute(select(func.count()).where(entries.c.scene_id == scene_id))
     return int(rows.scalar_one())

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy import Row
-    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from bot.store.connection import Connection
 
 
-async def create(tx: AsyncConnection, record: SceneRecord) -> int:
+async def create(tx: Connection, record: SceneRecord) -> int:
     """Store a new scene and give its id; the record's own id is ignored.
 
     Raises TableError if the channel has one that has not ended.
@@ -36,12 +37,12 @@ async def create(tx: AsyncConnection, record: SceneRecord) -> int:
     return int(new.scalar_one())
 
 
-async def change(tx: AsyncConnection, scene_id: int, **values: Any) -> None:
+async def change(tx: Connection, scene_id: int, **values: Any) -> None:
     """Set columns of a scene."""
     await tx.execute(update(scenes).where(scenes.c.id == scene_id).values(values))
 
 
-async def unended(connection: AsyncConnection) -> list[SceneRecord]:
+async def unended(connection: Connection) -> list[SceneRecord]:
     """Give every scene that is played or paused."""
     rows = await connection.execute(
         select(scenes).where(scenes.c.state != SceneState.ENDED).order_by(scenes.c.id)
@@ -49,7 +50,7 @@ async def unended(connection: AsyncConnection) -> list[SceneRecord]:
     return [_record(row) for row in rows]
 
 
-async def last_ended(connection: AsyncConnection, channel_id: int) -> SceneRecord | None:
+async def last_ended(connection: Connection, channel_id: int) -> SceneRecord | None:
     """Give the scene that ended last in a channel."""
     rows = await connection.execute(
         select(scenes)
@@ -61,7 +62,7 @@ async def last_ended(connection: AsyncConnection, channel_id: int) -> SceneRecor
     return _record(row) if row else None
 
 
-async def cast_of(connection: AsyncConnection, scene_id: int) -> list[str]:
+async def cast_of(connection: Connection, scene_id: int) -> list[str]:
     """Give the slugs of a scene's personas in their order."""
     rows = await connection.execute(
         select(cast.c.persona).where(cast.c.scene_id == scene_id).order_by(cast.c.position)
@@ -69,7 +70,7 @@ async def cast_of(connection: AsyncConnection, scene_id: int) -> list[str]:
     return list(rows.scalars())
 
 
-async def set_cast(tx: AsyncConnection, scene_id: int, personas: Iterable[str]) -> None:
+async def set_cast(tx: Connection, scene_id: int, personas: Iterable[str]) -> None:
     """Replace a scene's cast."""
     await tx.execute(delete(cast).where(cast.c.scene_id == scene_id))
     rows = [{"scene_id": scene_id, "persona": slug, "position": place} for place, slug in enumerate(personas)]
@@ -77,7 +78,7 @@ async def set_cast(tx: AsyncConnection, scene_id: int, personas: Iterable[str]) 
         await tx.execute(insert(cast), rows)
 
 
-async def preferences_of(connection: AsyncConnection, guild_id: int) -> Preferences:
+async def preferences_of(connection: Connection, guild_id: int) -> Preferences:
     """Give what a server prefers; nothing, if it never said."""
     rows = await connection.execute(
         select(preferences.c.persona, preferences.c.model).where(preferences.c.guild_id == guild_id)
@@ -86,19 +87,19 @@ async def preferences_of(connection: AsyncConnection, guild_id: int) -> Preferen
     return Preferences(row.persona, row.model) if row else Preferences()
 
 
-async def prefer(tx: AsyncConnection, guild_id: int, **values: str | None) -> None:
+async def prefer(tx: Connection, guild_id: int, **values: str | None) -> None:
     """Remember what a server prefers: `persona`, `model`."""
     statement = upsert(preferences).values(guild_id=guild_id, **values)
     await tx.execute(statement.on_conflict_do_update(index_elements=["guild_id"], set_=values))
 
 
-async def fact(connection: AsyncConnection, name: str) -> str | None:
+async def fact(connection: Connection, name: str) -> str | None:
     """Give a fact about this installation."""
     rows = await connection.execute(select(facts.c.value).where(facts.c.name == name))
     return rows.scalar()
 
 
-async def set_fact(tx: AsyncConnection, name: str, value: str) -> None:
+async def set_fact(tx: Connection, name: str, value: str) -> None:
     """Remember a fact about this installation."""
     statement = upsert(facts).values(name=name, value=value)
     await tx.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))

@@ -14,8 +14,9 @@ from bot.errors import SetupError
 from bot.store.tables import metadata
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    import sqlalchemy
+
+    from bot.store.connection import Connection
 
 # The latest migration in migrations/versions/. A test compares the two.
 HEAD = "0003"
@@ -32,29 +33,21 @@ CREATE TABLE alembic_version (
 """
 
 
-async def prepare(engine: AsyncEngine, path: Path) -> None:
+async def prepare(connection: Connection, path: Path) -> None:
     """Bring the database to this version, in one transaction.
 
     Alembic is only loaded for a database that is behind: it costs a start 0.15 s and 10 MiB.
     Raises SetupError for a database that a newer version or another program has written.
     """
-    async with engine.connect() as connection:
-        # SQLite cannot change a table, only replace it: with foreign keys on, dropping the old `scenes`
-        # would delete every entry of theirs. Inside a transaction the switch does nothing.
-        await _switch_foreign_keys(connection, "OFF")
-        async with connection.begin():
-            await connection.run_sync(_bring_up, path)
-        await _switch_foreign_keys(connection, "ON")
+    # SQLite cannot change a table, only replace it: with foreign keys on, dropping the old `scenes` would
+    # delete every entry of theirs. Inside a transaction the switch does nothing.
+    await connection.outside("PRAGMA foreign_keys=OFF")
+    async with connection.transaction():
+        await connection.run(_bring_up, path)
+    await connection.outside("PRAGMA foreign_keys=ON")
 
 
-async def _switch_foreign_keys(connection: AsyncConnection, state: str) -> None:
-    # Past SQLAlchemy, which would begin a transaction first.
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert driver is not None
-    await driver.execute(f"PRAGMA foreign_keys={state}")
-
-
-def _bring_up(connection: Connection, path: Path) -> None:
+def _bring_up(connection: sqlalchemy.Connection, path: Path) -> None:
     tables = inspect(connection).get_table_names()
     if not tables:
         _create(connection)
@@ -69,23 +62,23 @@ def _bring_up(connection: Connection, path: Path) -> None:
             _migrate(connection, version, path)
 
 
-def _require_writable(connection: Connection) -> None:
+def _require_writable(connection: sqlalchemy.Connection) -> None:
     """Fail for a read-only file: SQLite begins a transaction on it and says so only when it shall write."""
     connection.execute(text("DELETE FROM alembic_version WHERE 0"))
 
 
-def _version(connection: Connection) -> str | None:
+def _version(connection: sqlalchemy.Connection) -> str | None:
     """Give the version that the database says it has; None if every migration was taken back."""
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _create(connection: Connection) -> None:
+def _create(connection: sqlalchemy.Connection) -> None:
     metadata.create_all(connection)
     connection.execute(text(CREATE_VERSION_TABLE))
     connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 
 
-def _migrate(connection: Connection, version: str | None, path: Path) -> None:
+def _migrate(connection: sqlalchemy.Connection, version: str | None, path: Path) -> None:
     from alembic import command  # noqa: PLC0415  # imported when first needed: 150 ms
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415

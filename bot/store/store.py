@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
-from sqlalchemy import URL, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import SetupError
 from bot.store import schema
+from bot.store.connection import BEGIN, Connection, connected, dispose, open_engine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from sqlalchemy import Engine
+
 # How long to wait for another program that has the file locked, in seconds.
 PATIENCE = 5.0
-READERS = 2
+# Connections beside the writer's that are kept open.
+READERS = 1
 
 # The WAL-reset bug that can corrupt a database with two connections: https://sqlite.org/wal.html
 WAL_RESET_FIXED = (3, 51, 3)
@@ -32,10 +34,10 @@ class Store:
     Every change goes through `transaction()`; nothing else writes.
     """
 
-    def __init__(self, writer: AsyncConnection, engines: tuple[AsyncEngine, AsyncEngine], path: Path) -> None:
+    def __init__(self, writer: Connection, engine: Engine, path: Path) -> None:
         self.path = path
         self._writer = writer
-        self._engines = engines
+        self._engine = engine
         self._turnstile = asyncio.Lock()
 
     @classmethod
@@ -52,39 +54,41 @@ class Store:
                 f"The folder {path.parent} for the database cannot be made: {error.strerror}.",
                 hint="Make it yourself, or point DATABASE_URL elsewhere.",
             ) from error
-        write_engine = _engine(path, begin="BEGIN IMMEDIATE", size=1, patience=patience)
-        read_engine = _engine(path, begin="BEGIN", size=READERS, patience=patience)
-        try:
+        async with AsyncExitStack() as undo:
             with explained(path):
                 # What cannot be opened fails here, not in a connection's thread that outlives the event loop.
                 sqlite3.connect(path).close()
-                await schema.prepare(write_engine, path)
-                writer = await write_engine.connect()
-        except BaseException:
-            await write_engine.dispose()
-            raise
-        return cls(writer, (write_engine, read_engine), path)
+                engine = open_engine(path, idle=1 + READERS, patience=patience)
+                undo.push_async_callback(dispose, engine)
+                # Others wait when a transaction begins, not in its middle, where SQLite would refuse.
+                writer = await connected(engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"}))
+                undo.push_async_callback(writer.aclose)
+                await schema.prepare(writer, path)
+            undo.pop_all()
+        return cls(writer, engine, path)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncIterator[Connection]:
         """Change things: all of it is on disk when the block ends, or nothing if it raises."""
         with explained(self.path):
-            async with self._turnstile, self._writer.begin():
+            async with self._turnstile, self._writer.transaction():
                 yield self._writer
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self) -> AsyncIterator[Connection]:
         """Look things up in one consistent state, beside the writer."""
         with explained(self.path):
-            async with self._engines[1].connect() as connection:
+            connection = await connected(self._engine)
+            try:
                 yield connection
+            finally:
+                await connection.aclose()
 
     async def aclose(self) -> None:
         """Close all connections. What was written stays."""
         async with self._turnstile:
-            await self._writer.close()
-        for engine in self._engines:
-            await engine.dispose()
+            await self._writer.aclose()
+        await dispose(self._engine)
 
 
 def warnings() -> list[str]:
@@ -93,35 +97,6 @@ def warnings() -> list[str]:
         return []
     rare_bug = f"SQLite {sqlite3.sqlite_version} has a rare bug that can damage a database in WAL mode"
     return [f"{rare_bug} (mended in 3.51.3). Back up the data folder, or use a newer Python."]
-
-
-def _engine(path: Path, *, begin: str, size: int, patience: float) -> AsyncEngine:
-    engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(path)),
-        pool_size=size,
-        max_overflow=0 if size == 1 else 8,
-        connect_args={"isolation_level": None, "timeout": patience},
-        hide_parameters=True,  # what players say has no place in an error's text
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def configure(connection: Any, _record: object) -> None:
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            # Deleted text is overwritten in the file, not only unlinked.
-            "secure_delete=ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def start(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
 
 
 class explained:  # noqa: N801  # reads as a phrase where it is used: `with explained(path)`

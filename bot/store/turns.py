@@ -12,19 +12,19 @@ from bot.store.tables import messages, replies, turns
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from bot.store.connection import Connection
 
 OPEN = "open"
 CLOSED = "closed"
 
 
-async def begin(tx: AsyncConnection, scene_id: int, at: float) -> int:
+async def begin(tx: Connection, scene_id: int, at: float) -> int:
     """Open a turn and give its id."""
     new = insert(turns).values(scene_id=scene_id, state=OPEN, created_at=at).returning(turns.c.id)
     return int((await tx.execute(new)).scalar_one())
 
 
-async def promise(tx: AsyncConnection, turn_id: int, personas: Iterable[str], *, first: int) -> list[Reply]:
+async def promise(tx: Connection, turn_id: int, personas: Iterable[str], *, first: int) -> list[Reply]:
     """Promise an answer of each persona, in that order, from position `first` on."""
     made = []
     for position, persona in enumerate(personas, first):
@@ -35,30 +35,28 @@ async def promise(tx: AsyncConnection, turn_id: int, personas: Iterable[str], *,
     return made
 
 
-async def set_reply(
-    tx: AsyncConnection, reply_id: int, state: ReplyState, entry_id: int | None = None
-) -> None:
+async def set_reply(tx: Connection, reply_id: int, state: ReplyState, entry_id: int | None = None) -> None:
     """Say how far an answer has come, and which entry holds it."""
     values = {"state": state, "entry_id": entry_id}
     await tx.execute(update(replies).where(replies.c.id == reply_id).values(values))
 
 
-async def posted(tx: AsyncConnection, scene_id: int, reply_id: int, message_id: int) -> None:
+async def posted(tx: Connection, scene_id: int, reply_id: int, message_id: int) -> None:
     """Remember that a message shows (a part of) a promised answer."""
     await tx.execute(insert(messages).values(message_id=message_id, scene_id=scene_id, reply_id=reply_id))
 
 
-async def show(tx: AsyncConnection, reply_id: int, entry_id: int) -> None:
+async def show(tx: Connection, reply_id: int, entry_id: int) -> None:
     """Tie the messages that were posted for an answer to the entry that it became."""
     await tx.execute(update(messages).where(messages.c.reply_id == reply_id).values(entry_id=entry_id))
 
 
-async def close(tx: AsyncConnection, turn_id: int, at: float) -> None:
+async def close(tx: Connection, turn_id: int, at: float) -> None:
     """Close a turn: nothing more is promised."""
     await tx.execute(update(turns).where(turns.c.id == turn_id).values(state=CLOSED, ended_at=at))
 
 
-async def unfinished(connection: AsyncConnection, scene_id: int) -> list[tuple[int, list[Reply]]]:
+async def unfinished(connection: Connection, scene_id: int) -> list[tuple[int, list[Reply]]]:
     """Give the scene's open turns, oldest first, with every answer that they promised and what shows it."""
     open_turns = await connection.execute(
         select(turns.c.id).where(turns.c.scene_id == scene_id, turns.c.state == OPEN).order_by(turns.c.id)
@@ -66,7 +64,7 @@ async def unfinished(connection: AsyncConnection, scene_id: int) -> list[tuple[i
     return [(turn_id, await _promised(connection, turn_id)) for turn_id in open_turns.scalars().all()]
 
 
-async def _promised(connection: AsyncConnection, turn_id: int) -> list[Reply]:
+async def _promised(connection: Connection, turn_id: int) -> list[Reply]:
     rows = await connection.execute(
         select(replies).where(replies.c.turn_id == turn_id).order_by(replies.c.position)
     )
@@ -80,7 +78,7 @@ async def _promised(connection: AsyncConnection, turn_id: int) -> list[Reply]:
     return promised
 
 
-async def count(connection: AsyncConnection, scene_id: int) -> int:
+async def count(connection: Connection, scene_id: int) -> int:
     """Count a scene's turns."""
     rows = await connection.execute(select(func.count()).where(turns.c.scene_id == scene_id))
     return int(rows.scalar_one())

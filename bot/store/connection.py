@@ -1,0 +1,215 @@
+"""A connection to the database for asyncio: SQLAlchemy Core over aiosqlite.
+
+SQLAlchemy's own asyncio extension imports the whole ORM with it, which costs every start 0.1 s and 6 MiB.
+What is left of it here is what it is made of: SQLAlchemy's blocking code runs in a greenlet that lets the
+event loop go on while the driver's thread works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+
+import aiosqlite
+from sqlalchemy import URL, create_engine, event
+from sqlalchemy.util import greenlet_spawn
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import sqlalchemy
+    from sqlalchemy import CursorResult, Engine, Executable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BEGIN = "begin"
+"""The execution option that says with which statement an engine's transactions begin."""
+PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    # Deleted text is overwritten in the file, not only unlinked.
+    "secure_delete=ON",
+)
+
+
+class Connection:
+    """One connection. Statements come back complete: their results hold every row."""
+
+    def __init__(self, blocking: sqlalchemy.Connection) -> None:
+        self._blocking = blocking
+
+    async def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Run a statement, or one for each of several sets of parameters."""
+        return await greenlet_spawn(self._blocking.execute, statement, parameters)
+
+    async def exec_driver_sql(self, sql: str) -> CursorResult[Any]:
+        """Run a statement that is SQLite's own."""
+        return await greenlet_spawn(self._blocking.exec_driver_sql, sql)
+
+    async def run(
+        self,
+        work: Callable[Concatenate[sqlalchemy.Connection, P], T],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """Run a function that uses the connection as if it blocked."""
+        return await greenlet_spawn(partial(work, self._blocking, *arguments, **named))
+
+    async def outside(self, sql: str) -> None:
+        """Run a statement past SQLAlchemy, which would begin a transaction for it."""
+        driver = (await greenlet_spawn(lambda: self._blocking.connection)).driver_connection
+        assert isinstance(driver, Driver)
+        await driver.execute(sql)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Commit what is done inside, or roll it back if that raises or is cancelled."""
+        transaction = await greenlet_spawn(self._blocking.begin)
+        try:
+            yield
+        except BaseException:
+            await greenlet_spawn(transaction.__exit__, *sys.exc_info())
+            raise
+        await greenlet_spawn(transaction.__exit__, None, None, None)
+
+    async def aclose(self) -> None:
+        """Close it, also if the task is cancelled meanwhile."""
+        await asyncio.shield(asyncio.ensure_future(greenlet_spawn(self._blocking.close)))
+
+
+async def connected(engine: Engine) -> Connection:
+    """Give a connection of an engine that `open_engine` made."""
+    blocking: sqlalchemy.Connection = await greenlet_spawn(engine.connect)
+    return Connection(blocking)
+
+
+async def dispose(engine: Engine) -> None:
+    """Close the connections that nobody uses."""
+    await greenlet_spawn(engine.dispose)
+
+
+def open_engine(path: Path, *, idle: int, patience: float) -> Engine:
+    """Make the source of connections to a SQLite file. It is not opened before the first is asked for.
+
+    `idle` connections are kept for the next use. `patience` is how long another program that has the file
+    locked is waited for, in seconds.
+    """
+    engine = create_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        pool_size=idle,
+        max_overflow=8,
+        connect_args={"async_creator_fn": _connect, "isolation_level": None, "timeout": patience},
+        hide_parameters=True,  # what players say has no place in an error's text
+    )
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _connect(*arguments: Any, **options: Any) -> Driver:
+    def opened() -> sqlite3.Connection:
+        connection: sqlite3.Connection = sqlite3.connect(*arguments, **options)
+        try:
+            for pragma in PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return Driver(opened)
+
+
+def _begin(connection: sqlalchemy.Connection) -> None:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, Driver)
+    driver.begin = connection.get_execution_options().get(BEGIN, "BEGIN")
+
+
+class Driver(aiosqlite.Connection):
+    """aiosqlite with one trip to its thread for each statement, where SQLAlchemy and its cursor take four.
+
+    `begin` is the statement that a transaction waits to begin with: it goes on the trip of the next one.
+    """
+
+    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connector, iter_chunk_size=64)
+        self._thread.daemon = True  # as SQLAlchemy has it: no connection keeps a process from ending
+        self.begin = ""
+
+    def cursor(self) -> Cursor:  # type: ignore[override]  # what SQLAlchemy asks of one, and no more
+        """Give a cursor for one statement."""
+        return Cursor(self)
+
+    async def fetched(self, method: str, sql: str, parameters: Any) -> tuple[sqlite3.Cursor, list[Any]]:
+        """Run a statement by that method of a cursor; give the cursor, closed, and all rows."""
+        begin, self.begin = self.begin, ""
+
+        def trip() -> tuple[sqlite3.Cursor, list[Any]]:
+            if begin:
+                self._conn.execute(begin)
+            cursor = self._conn.cursor()
+            try:
+                getattr(cursor, method)(sql, parameters)
+                return cursor, cursor.fetchall()
+            finally:
+                cursor.close()
+
+        found: tuple[sqlite3.Cursor, list[Any]] = await self._execute(trip)  # type: ignore[no-untyped-call]
+        return found
+
+    async def commit(self) -> None:
+        """Commit, if anything was run."""
+        if not self._unbegun():
+            await super().commit()
+
+    async def rollback(self) -> None:
+        """Take back what was run, if anything."""
+        if not self._unbegun():
+            await super().rollback()
+
+    def _unbegun(self) -> bool:
+        begin, self.begin = self.begin, ""
+        return bool(begin)
+
+
+class Cursor:
+    """A statement and its rows, as SQLAlchemy asks a driver for them."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._rows: list[Any] = []
+        self.arraysize = 1
+        self.description: Any = None
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def execute(self, sql: str, parameters: Any = ()) -> None:
+        """Run a statement."""
+        await self._run("execute", sql, parameters)
+
+    async def executemany(self, sql: str, parameters: Any) -> None:
+        """Run a statement once for each set of parameters."""
+        await self._run("executemany", sql, parameters)
+
+    async def fetchall(self) -> list[Any]:
+        """Give the rows, which are here already."""
+        return self._rows
+
+    async def close(self) -> None:
+        """Do nothing: the driver's own cursor was closed when its rows had been read."""
+
+    async def _run(self, method: str, sql: str, parameters: Any) -> None:
+        done, self._rows = await self._driver.fetched(method, sql, parameters)
+        self.description, self.rowcount, self.lastrowid = done.description, done.rowcount, done.lastrowid
