@@ -35,7 +35,7 @@ def readme_with_table(text: str) -> str:
 
 def _commands(cog: type[Any]) -> Iterator[tuple[str, str]]:
     group = f"{cog.__cog_group_name__} " if issubclass(cog, commands.GroupCog) else ""
-    for command in vars(cog).values():
+    for command in (each for part in cog.__mro__ for each in vars(part).values()):
         if isinstance(command, app_commands.Command):
             yield group + command.name, command.description
 

@@ -139,6 +139,8 @@ def clean_name(text: str) -> str:
 def clean_text(text: str) -> str:
     """Take out of a text what nobody can see: control characters, halves of emoji, turned directions."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    if _is_plain(lines):
+        return lines
     return "".join(character for character in lines if character in "\n\t" or not _unshowable(character))
 
 
@@ -150,6 +152,11 @@ def _example_lines(persona: Persona, room: int) -> Iterator[str]:
         if room < 0:
             return
         yield lines
+
+
+def _is_plain(text: str) -> bool:
+    """Tell quickly of most texts that nothing in them is unshowable."""
+    return text.replace("\n", "").replace("\t", "").isprintable()
 
 
 def _unshowable(character: str) -> bool:
@@ -208,8 +215,8 @@ def _count_problems(persona: Persona) -> Iterator[tuple[str, str]]:
 def _text_problems(persona: Persona) -> Iterator[tuple[str, str]]:
     total = 0
     for name, text in _texts(persona):
-        bad = next((c for c in text if _unshowable(c) and c not in "\n\t"), None)
-        if bad is not None:
+        bad = next((c for c in text if _unshowable(c) and c not in "\n\t"), "") if not _is_plain(text) else ""
+        if bad:
             yield name, f"{name} holds the control character U+{ord(bad):04X}"
         total += len(text.encode("utf-8", "surrogatepass"))
         if total > TEXT_BYTES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import re
 import unicodedata
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ import structlog
 from bot.errors import TableError
 from bot.persona.cards import files
 from bot.persona.cards.card import Card, card_of
-from bot.persona.cards.document import CardError, dumped, parse
+from bot.persona.cards.document import CardError, dumped
 from bot.persona.cards.files import CardFile
 from bot.persona.cards.mapping import card_from, persona_from
 from bot.persona.library import meant
@@ -151,7 +152,7 @@ class Personas:
         record = self._record(persona)
         async with self._store.read() as connection:
             card, file = await stored.card_and_file(connection, record.id)
-        return CardFile(card_of(parse(card.encode())), file)
+        return CardFile(card_of(json.loads(card)), file)
 
     # -- how it is kept -----------------------------------------------------------------------------------
 
@@ -210,7 +211,7 @@ class Personas:
 
     def _seat(self, record: PersonaRecord, card: str) -> None:
         try:
-            self._put(record, persona_from(card_of(parse(card.encode())), record.slug).persona)
+            self._put(record, persona_from(card_of(json.loads(card)), record.slug).persona)
         except CardError as error:
             self._log.warning("persona_unreadable", slug=record.slug, error=str(error))
 
