@@ -20,6 +20,7 @@ from bot.scene.prompter import Prompter
 from bot.scene.reports import Reports
 from bot.scene.table import Table
 from bot.scene.turn import Answering
+from bot.scene.warming import Warming
 from bot.stage.stage import DiscordStage
 from bot.store.store import Store, warnings
 from cogs.help import Help
@@ -85,7 +86,9 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         closing.push_async_callback(stage.close)
         prompter = Prompter(store, personas, answer_tokens=settings.answer_tokens)
         answering = Answering(store, personas, backends, stage, prompter, clock, rng)
-        table = Table(store, personas, answering, stage, clock, rng)
+        warming = Warming(backends, prompter, personas)
+        closing.push_async_callback(warming.aclose)
+        table = Table(store, personas, answering, stage, warming, clock, rng)
         closing.push_async_callback(table.aclose)
         await table.open()
         backends.subscribe(table.tell_switch)

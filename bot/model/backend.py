@@ -27,12 +27,14 @@ class Capabilities:
     """What a server can do beyond answering.
 
     `counts`: exact token counts of whole conversations. `tokenizes`: exact counts of plain text.
-    `slots`: how many answers it works on at the same time, None where it does not say.
+    `slots`: how many answers it works on at the same time, None where it does not say. `caches_prefix`: it is
+    known to keep what it has read and to read on from there, and nobody pays for reading ahead.
     """
 
     counts: bool = False
     tokenizes: bool = False
     slots: int | None = None
+    caches_prefix: bool = False
 
 
 class Backend(Protocol):

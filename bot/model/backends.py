@@ -132,6 +132,16 @@ class Backends:
         await self._announce(scene_key, candidate)
         return candidate.server
 
+    def at_hand(self, model: str | None = None) -> Backend | None:
+        """Give the backend that would be chosen now, if one is up: nothing is started, nobody is told."""
+        line = [*self._line, *([self._fallback] if self._fallback else [])]
+        up = [candidate.server for candidate in line if candidate.is_up]
+        return next((one for one in up if model is None or one.lists(model)), next(iter(up), None))
+
+    async def spare(self, backend: Backend, work: Callable[[], Awaitable[None]]) -> bool:
+        """Have a backend do `work` as soon as it has nothing to answer; see `Queue.spare`."""
+        return await self._find(backend).queue.spare(work)
+
     @asynccontextmanager
     async def lease(self, backend: Backend, on_wait: OnWait | None = None) -> AsyncGenerator[None, None]:
         """Hold one of the places of a backend for as long as an answer takes.

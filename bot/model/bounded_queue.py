@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from bot.errors import BackendBusyError
@@ -25,6 +25,8 @@ class Queue:
         self._bound = bound
         self._running = 0
         self._waiting: list[_Waiter] = []
+        self._spare: asyncio.Task[None] | None = None
+        self._free = asyncio.Event()
 
     @property
     def running(self) -> int:
@@ -36,15 +38,41 @@ class Queue:
         """How many wait."""
         return len(self._waiting)
 
+    async def spare(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do `work` as soon as nobody is served, and tell whether it was done: whoever comes ends it.
+
+        One such work is done at a time. Raises what `work` raises.
+        """
+        while self._running or self._spare is not None:
+            self._free.clear()
+            await self._free.wait()
+        task = self._spare = asyncio.ensure_future(work())
+        try:
+            await asyncio.wait({task})
+        finally:
+            await self._end_spare()
+            self._spare = None
+            self._free.set()
+        if task.cancelled():
+            return False
+        task.result()
+        return True
+
     @asynccontextmanager
     async def place(self, on_wait: OnWait | None = None) -> AsyncGenerator[None, None]:
         """Wait to be let through, and count as running until the context ends."""
         await self._enter(on_wait)
         try:
+            await self._end_spare()
             yield
         finally:
             self._running -= 1
             self._admit()
+
+    async def _end_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.cancel()
+            await asyncio.wait({self._spare})
 
     async def _enter(self, on_wait: OnWait | None) -> None:
         if self._running < self._width() and not self._waiting:
@@ -75,6 +103,8 @@ class Queue:
         while self._waiting and self._running < self._width():
             self._running += 1
             self._waiting.pop(0).admitted.set()
+        if not self._running:
+            self._free.set()
         for place, waiter in enumerate(self._waiting, start=1):
             waiter.tell(place)
 

@@ -207,7 +207,10 @@ async def _probe_llama(
     served = Served(
         models=models,
         capabilities=Capabilities(
-            counts=counted is not None, tokenizes=ids is not None, slots=_whole(properties.get("total_slots"))
+            counts=counted is not None,
+            tokenizes=ids is not None,
+            slots=_whole(properties.get("total_slots")),
+            caches_prefix=True,
         ),
         fingerprint=_digest(
             "llama.cpp", ids, counted, properties.get("chat_template"), _special(properties, models, ids)
@@ -223,7 +226,9 @@ async def _probe_vllm(routes: Routes, address: ServerAddress, models: tuple[Mode
     chat_ids = _mapping(await _ask(routes, f"{address.root}/tokenize", chat, PROBE_S)).get("tokens")
     served = Served(
         models=models,
-        capabilities=Capabilities(counts=chat_ids is not None, tokenizes=ids is not None),
+        capabilities=Capabilities(
+            counts=chat_ids is not None, tokenizes=ids is not None, caches_prefix=True
+        ),
         fingerprint=_digest("vLLM", ids, chat_ids, name if ids is None else None),
     )
     return Vllm(routes, address, served)

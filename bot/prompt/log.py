@@ -94,6 +94,22 @@ def entry_text(entry: Entry) -> str:
 
 def render(head: Head, entries: Iterable[Entry], speaker: str) -> tuple[ChatMessage, ...]:
     """Give the prompt that asks `speaker` to answer next."""
+    messages, lines = _told(head, entries)
+    return (*messages, ChatMessage("user", "\n".join([*lines, cue(speaker)])))
+
+
+def render_ahead(head: Head, entries: Iterable[Entry]) -> tuple[ChatMessage, ...]:
+    """Give what every later prompt begins with, whoever is asked: as a prompt, for a server to read ahead.
+
+    Templates want a user's message at the end. It stands open: the next prompt goes on where its last line
+    ends, or after its header if there is no line yet.
+    """
+    messages, lines = _told(head, entries)
+    return (*messages, ChatMessage("user", "\n".join(lines) or SILENCE))
+
+
+def _told(head: Head, entries: Iterable[Entry]) -> tuple[list[ChatMessage], list[str]]:
+    """Give the messages up to the last answer, and the lines that have been written since."""
     messages = [ChatMessage("system", render_head(head))]
     lines: list[str] = []
     for entry in entries:
@@ -103,8 +119,7 @@ def render(head: Head, entries: Iterable[Entry], speaker: str) -> tuple[ChatMess
             lines = []
         elif line := entry_line(entry):
             lines.append(line)
-    messages.append(ChatMessage("user", "\n".join([*lines, cue(speaker)])))
-    return tuple(messages)
+    return messages, lines
 
 
 def fold_system(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:

@@ -34,6 +34,8 @@ MARGIN_SHARE = 64
 """A 64th of the context stays free: tokens counted piece by piece are not quite those of the whole."""
 CUE_TOKENS = 32
 """What the last cue costs at most: 64 letters and a few more."""
+COMING_SHARE = 8
+"""A coming turn counts for an eighth of the room at most: one long speech does not have the window cut."""
 LEAST_PIECE = 48
 """Tokens below which an entry is rather dropped than shortened."""
 
@@ -173,8 +175,10 @@ class Window:
         self._tokens -= _cost(self._entries.pop(place))
         return True
 
-    def fit(self, budget: Budget, count: CountEntry, before: int | None = None) -> tuple[Entry, ...]:
-        """Cut the window if it is past the high-water mark, and give the entries that left it.
+    def fit(
+        self, budget: Budget, count: CountEntry, before: int | None = None, coming: int = 0
+    ) -> tuple[Entry, ...]:
+        """Cut the window if `coming` more tokens would pass the high-water mark, and give what left it.
 
         `before` is the place (`seq`) in the log of the answer that is asked for: what it answers is kept,
         even if more was said since. None stands for the end of the log.
@@ -182,7 +186,7 @@ class Window:
         Where even the entries from the last player's message on are too much, the longest of them stand
         shortened in the window from then on; `count` gives their new cost. The store keeps the whole text.
         """
-        if self._tokens <= budget.high:
+        if self._tokens + min(coming, budget.room // COMING_SHARE) <= budget.high:
             return ()
         asked = len(self._entries) if before is None else bisect_left(self._entries, before, key=_seq)
         start = cut(self._entries, budget.low, asked)
@@ -233,6 +237,18 @@ def _turn_start(entries: Sequence[Entry], first: int, last: int, spare: int) -> 
         if spare < 0:
             break
     return fallback
+
+
+def longest_turn(entries: Iterable[Entry]) -> int:
+    """Give the tokens of the longest turn: what is said from one answer to the next, and the answer."""
+    longest = turn = 0
+    answered = False
+    for entry in entries:
+        spoken = entry.kind in SPOKEN
+        turn = _cost(entry) if answered and not spoken else turn + _cost(entry)
+        answered = spoken
+        longest = max(longest, turn)
+    return longest
 
 
 def level(costs: Sequence[int], room: int) -> int:

@@ -10,11 +10,11 @@ import structlog
 from bot.chat import ChatMessage, TokenCount, Usage
 from bot.persona.persona import card
 from bot.prompt.answer import stop_sequences
-from bot.prompt.log import Head, render, render_head
+from bot.prompt.log import Head, render, render_ahead, render_head
 from bot.prompt.tokens import entry_tokens
-from bot.prompt.window import Budget, plan
+from bot.prompt.window import Budget, longest_turn, plan
 from bot.scene.counting import ServerCounter
-from bot.store import scenes
+from bot.store import log, scenes
 
 if TYPE_CHECKING:
     from bot.errors import PromptTooLongError
@@ -72,16 +72,12 @@ class Prompter:
         too long for the context.
         """
         counter = self._counter(backend, model)
-        context_length = await self._context_length(backend, model)
-        raw = self._head(scene)
-        head = scene.heads.get((raw, context_length), raw)
-        counted = await self._count(scene, counter, head)
-        if tight:
-            counter.tighten(AFTER_REFUSAL)
         wanted = persona.sampling.max_tokens or self._answer_tokens
-        head, budget = plan(head, context_length, wanted, counter, counter.scale)
-        scene.heads = {(raw, context_length): head}
-        await self._fit(scene, budget, counter, seq)
+        async with scene.prompting:
+            if tight:
+                counter.tighten(AFTER_REFUSAL)
+            head, budget, counted = await self._plan(scene, backend, model, wanted)
+            await self._fit(scene, budget, counter, seq)
         entries = scene.before(seq)
         messages = render(head, entries, persona.name)
         others = self._others(scene, persona)
@@ -90,12 +86,45 @@ class Prompter:
             entries=tuple(entries),
             max_tokens=budget.reserve,
             tokens=TokenCount(budget.head + scene.window.tokens, exact=counter.exact),
-            context_length=context_length,
+            context_length=budget.context_length,
             model=model,
             others=others,
             stop=tuple(stop_sequences(others, STOPS)),
             counted=counted,
         )
+
+    async def ahead(
+        self, scene: Scene, backend: Backend, *, model: str | None
+    ) -> tuple[ChatMessage, ...]:
+        """Give what the next prompt will begin with, whoever answers and whatever is said before.
+
+        If another turn like the longest in the window would have the window cut, it is cut now: the server
+        can then read the new beginning before anybody waits for it. Raises TableError as `build` does.
+        """
+        cast = filter(None, (self._personas.get(slug) for slug in scene.cast))
+        wanted = max((one.sampling.max_tokens or self._answer_tokens for one in cast), default=1)
+        counter = self._counter(backend, model)
+        async with scene.prompting:
+            head, budget, counted = await self._plan(scene, backend, model, wanted)
+            await self._fit(scene, budget, counter, None, longest_turn(scene.window.entries))
+            messages = render_ahead(head, scene.window.entries)
+        if counted:
+            async with self._store.transaction() as tx:
+                await log.set_tokens(tx, counted)
+        return messages
+
+    async def _plan(
+        self, scene: Scene, backend: Backend, model: str | None, wanted: int
+    ) -> tuple[Head, Budget, tuple[Entry, ...]]:
+        """Give the head as it fits, the shares of the context, and the entries whose count is new."""
+        counter = self._counter(backend, model)
+        context_length = await self._context_length(backend, model)
+        raw = self._head(scene)
+        head = scene.heads.get((raw, context_length), raw)
+        counted = await self._count(scene, counter, head)
+        head, budget = plan(head, context_length, wanted, counter, counter.scale)
+        scene.heads = {(raw, context_length): head}
+        return head, budget, counted
 
     def learn(self, backend: Backend, prompt: Prompt, usage: Usage | None) -> None:
         """Correct the estimate by what the server really counted."""
@@ -135,8 +164,10 @@ class Prompter:
         counter.forget_entries()
         return counted
 
-    async def _fit(self, scene: Scene, budget: Budget, counter: ServerCounter, seq: int) -> None:
-        gone = scene.window.fit(budget, lambda entry: entry_tokens(entry, counter), before=seq)
+    async def _fit(
+        self, scene: Scene, budget: Budget, counter: ServerCounter, seq: int | None, coming: int = 0
+    ) -> None:
+        gone = scene.window.fit(budget, lambda entry: entry_tokens(entry, counter), seq, coming)
         start = scene.window.start
         if gone and start:
             scene.change(window_start=start.seq)

@@ -54,12 +54,14 @@ class Scene:
         self.turns: deque[Turn] = deque()
         self.typing: dict[int, float] = {}  # player -> until when they are believed to type
         self.arrivals = asyncio.Lock()  # what arrives is dealt with one by one, in its order
+        self.prompting = asyncio.Lock()  # one prompt is built, and the window cut for it, at a time
         self.somebody_spoke = asyncio.Event()  # set whenever a message or a typing sign comes in
         self.player: asyncio.Task[None] | None = None  # the task that plays the turns
         self.last_answer: AnswerRecord | None = None
         # The head as it was shortened for a context of so many tokens. It is kept while the cast and the
         # context stay: a count that is corrected must not change the beginning of the cached prompt.
         self.heads: dict[tuple[Head, int], Head] = {}
+        self.read_ahead = 0  # the hash of what a server was last had read ahead
         self._last_seq = last_seq
 
     @property
@@ -76,6 +78,11 @@ class Scene:
     def listening(self) -> bool:
         """Whether what is said in its channel belongs to the story."""
         return self.record.state is SceneState.ACTIVE
+
+    @property
+    def answering(self) -> bool:
+        """Whether a turn is being answered, rather than gathering what is said."""
+        return bool(self.turns and self.turns[0].begun)
 
     def take_seq(self) -> int:
         """Take the next place in the log."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bot.persona.personas import Personas
     from bot.scene.ports import Stage
     from bot.scene.turn import Answering
+    from bot.scene.warming import Warming
     from bot.store.connection import Connection
     from bot.store.store import Store
 
@@ -61,6 +62,7 @@ class Table:
         personas: Personas,
         answering: Answering,
         stage: Stage,
+        warming: Warming,
         clock: Clock,
         rng: Random,
     ) -> None:
@@ -69,6 +71,7 @@ class Table:
         self.stage = stage
         self.clock = clock
         self._answering = answering
+        self._warming = warming
         self._rng = rng
         self._scenes: dict[int, Scene] = {}
         self._log = structlog.get_logger("hearthside.table")
@@ -142,6 +145,8 @@ class Table:
                 await self._take_in(scene, said)
         if not missed:
             self.wake(scene)
+            if not scene.turns:
+                self._warming.soon(scene)
 
     async def _take_in(self, scene: Scene, said: Said) -> None:
         text = in_character(said.text, dict(said.names))
@@ -257,11 +262,13 @@ class Table:
             async with self.store.transaction() as tx:
                 await turns.close(tx, turn.id, self.clock.now())
             scene.turns.popleft()
+        self._warming.soon(scene)
 
     async def _let_them_finish(self, scene: Scene) -> None:
         """Wait while a player is seen typing, but not for ever."""
         latest = self.clock.monotonic() + LONGEST_WAIT
         while (until := scene.typing_until(now := self.clock.monotonic())) and now < latest:
+            self._warming.soon(scene)
             scene.somebody_spoke.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(scene.somebody_spoke.wait(), min(until, latest) - now)
