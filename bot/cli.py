@@ -64,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--json", action="store_true", help="for programs")
     command.set_defaults(command=_doctor)
+
+    command = commands.add_parser("replay", help="print the prompt that an answer was given to")
+    command.add_argument("message", metavar="MESSAGE_ID", help="a message that shows the answer, or its link")
+    command.set_defaults(command=_replay)
     return parser
 
 
@@ -101,6 +105,16 @@ def _doctor(options: argparse.Namespace) -> int:
     checks = asyncio.run(doctor.examine(settings))
     print(doctor.as_json(checks) if options.json else doctor.as_text(checks))
     return 0 if all(check.ok for check in checks) else 1
+
+
+def _replay(options: argparse.Namespace) -> int:
+    settings = _logged_settings(level="error")
+    from bot import replay  # noqa: PLC0415  # SQLAlchemy is only needed here: 0.2 s
+
+    rebuilt = asyncio.run(replay.replay(settings, options.message))
+    print(replay.verdict(rebuilt), file=sys.stderr, flush=True)
+    sys.stdout.buffer.write(f"{replay.as_json(rebuilt)}\n".encode())  # JSON is UTF-8, whatever a terminal is
+    return 0 if rebuilt.identical else 1
 
 
 def _logged_settings(level: str | None = None) -> Settings:

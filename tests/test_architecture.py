@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bot.client": (*GROUND_FLOOR, "bot.store", "bot.scene"),
     "bot.app": ("bot", "cogs"),
     "bot.doctor": ("bot",),
+    "bot.replay": ("bot",),
     "bot.cli": ("bot",),
     "bot.__main__": ("bot.cli",),
     "bot.__init__": (),

@@ -11,7 +11,6 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bot.chat import Sampling
-from bot.store.records import EntryKind
 from bot.store.tables import answers, entries, heads, messages, scenes
 
 if TYPE_CHECKING:
@@ -52,6 +51,9 @@ class AnswerRecord:
     shortened: Mapping[int, int] = field(default_factory=dict)
 
 
+_RECORDS = select(answers, heads.c.text.label("head")).join(heads, heads.c.sha256 == answers.c.head_sha256)
+
+
 async def keep(tx: Connection, entry_id: int, record: AnswerRecord) -> None:
     """Store what the answer of an entry was made of."""
     head_sha256 = hashlib.sha256(record.head.encode()).hexdigest()
@@ -74,24 +76,21 @@ async def keep(tx: Connection, entry_id: int, record: AnswerRecord) -> None:
 
 async def of(connection: Connection, entry_id: int) -> AnswerRecord | None:
     """Give what the answer of an entry was made of; None for an entry of which nothing is known."""
-    rows = await connection.execute(
-        select(answers, heads.c.text.label("head"))
-        .join(heads, heads.c.sha256 == answers.c.head_sha256)
-        .where(answers.c.entry_id == entry_id)
-    )
+    rows = await connection.execute(_RECORDS.where(answers.c.entry_id == entry_id))
     row = rows.first()
     return _record(row._asdict()) if row else None
 
 
-async def last_of_scene(connection: Connection, scene_id: int) -> int | None:
-    """Give the entry of a scene's latest answer, None before the first."""
-    return await _last(connection, entries.c.scene_id == scene_id)
-
-
-async def last_in_channel(connection: Connection, channel_id: int) -> int | None:
-    """Give the entry of the latest answer in a channel, in whichever of its scenes; None before the first."""
-    played = select(scenes.c.id).where(scenes.c.channel_id == channel_id)
-    return await _last(connection, entries.c.scene_id.in_(played))
+async def last(connection: Connection, scene_id: int) -> AnswerRecord | None:
+    """Give what a scene's latest answer was made of; None before the first."""
+    rows = await connection.execute(
+        _RECORDS.join(entries, entries.c.id == answers.c.entry_id)
+        .where(entries.c.scene_id == scene_id)
+        .order_by(entries.c.seq.desc())
+        .limit(1)
+    )
+    row = rows.first()
+    return _record(row._asdict()) if row else None
 
 
 async def channel_of(connection: Connection, message_id: int) -> int | None:
@@ -139,17 +138,6 @@ def read_ranges(text: str) -> tuple[int, ...]:
         first, _, last = part.partition("-")
         numbers += range(int(first), int(last or first) + 1)
     return tuple(numbers)
-
-
-async def _last(connection: Connection, where: Any) -> int | None:
-    rows = await connection.execute(
-        select(entries.c.id)
-        .where(where, entries.c.kind == EntryKind.ANSWER)
-        .order_by(entries.c.id.desc())
-        .limit(1)
-    )
-    last: int | None = rows.scalar()
-    return last
 
 
 def _record(values: dict[str, Any]) -> AnswerRecord:

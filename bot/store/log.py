@@ -9,12 +9,13 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bot.store.records import Entry, EntryKind
-from bot.store.tables import claims, entries, messages
+from bot.store.tables import claims, entries, messages, scenes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Row
+
     from bot.store.connection import Connection
 
 
@@ -92,6 +93,29 @@ async def since(connection: Connection, scene_id: int, seq: int) -> list[Entry]:
     return [_entry(row) for row in rows]
 
 
+async def between(connection: Connection, scene_id: int, first: int, last: int) -> list[Entry]:
+    """Give a scene's entries from a place to another one, both included, in order."""
+    rows = await connection.execute(
+        select(entries)
+        .where(entries.c.scene_id == scene_id, entries.c.seq.between(first, last))
+        .order_by(entries.c.seq)
+    )
+    return [_entry(row) for row in rows]
+
+
+async def last_answer(connection: Connection, channel_id: int) -> Entry | None:
+    """Give the latest answer in a channel, in whichever of its scenes; None before the first."""
+    played = select(scenes.c.id).where(scenes.c.channel_id == channel_id)
+    rows = await connection.execute(
+        select(entries)
+        .where(entries.c.scene_id.in_(played), entries.c.kind == EntryKind.ANSWER)
+        .order_by(entries.c.id.desc())
+        .limit(1)
+    )
+    row = rows.first()
+    return _entry(row) if row else None
+
+
 async def last(connection: Connection, scene_id: int, limit: int) -> list[Entry]:
     """Give a scene's latest entries, in order."""
     rows = await connection.execute(
@@ -121,7 +145,8 @@ async def first_message_of_turn(connection: Connection, turn_id: int) -> int | N
         .join(entries, messages.c.entry_id == entries.c.id)
         .where(entries.c.turn_id == turn_id, entries.c.kind == EntryKind.PLAYER)
     )
-    return rows.scalar()
+    first: int | None = rows.scalar()
+    return first
 
 
 async def unknown_messages(connection: Connection, message_ids: Sequence[int]) -> list[int]:

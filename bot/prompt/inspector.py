@@ -1,0 +1,148 @@
+"""What is in the window now, in tokens: what a player sees of it with `/context` and `/why`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from bot.prompt.log import INSTRUCTIONS, SPOKEN, Head, render_head
+from bot.prompt.tokens import TokenCounter, entry_tokens
+from bot.prompt.window import Budget
+from bot.store.records import Entry, EntryKind
+
+HEAD = "Instructions, scene"
+CARDS = "Characters"
+PLAYERS = "Players"
+ANSWERS = "Answers"
+NOTES = "Notes"
+LORE = "Lore"
+
+_HISTORY = {EntryKind.PLAYER.value: PLAYERS, EntryKind.NOTE.value: NOTES}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing in the window. `tokens` are the server's; `entries` is how many of the log it stands for."""
+
+    group: str
+    name: str
+    tokens: int
+    entries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A context of `context_length` tokens, shared out.
+
+    The `parts` stand in the order of the prompt; then come the answer's `reserve` and the `free` rest, of
+    which the window can take `until_cut` before its oldest part leaves. Just before it does, the sum may be
+    more than the context. `exact` says whether a tokenizer counted. `short_cards` are characters whose card
+    was too long to stand there whole.
+    """
+
+    context_length: int
+    parts: tuple[Part, ...]
+    reserve: int
+    free: int
+    until_cut: int
+    exact: bool
+    short_cards: tuple[str, ...] = ()
+
+    @property
+    def used(self) -> int:
+        """Tokens of the prompt."""
+        return sum(part.tokens for part in self.parts)
+
+    def groups(self) -> list[tuple[str, int]]:
+        """Give the tokens of each group that has any, in the order of the prompt."""
+        sums: Counter[str] = Counter()
+        for part in self.parts:
+            sums[part.group] += part.tokens
+        return [(group, tokens) for group, tokens in sums.items() if tokens]
+
+
+def texts_of(head: Head) -> list[str]:
+    """Give the texts that `inspect` counts for a head, for a counter that has to ask."""
+    return [render_head(head), INSTRUCTIONS, _scene(head), *head.cards]
+
+
+def inspect(
+    head: Head,
+    whole: Head,
+    entries: Iterable[Entry],
+    budget: Budget,
+    counter: TokenCounter,
+    scale: float = 1.0,
+) -> Contents:
+    """Share out a context.
+
+    `head` is what stands in front of the log, `whole` the same before its cards were shortened; `entries` are
+    the window's, oldest first; `budget` is that of `bot.prompt.window.plan`, with its `scale`.
+    """
+    log = list(entries)
+    counted = [*_head_parts(head, budget.head, counter), *_history(log, counter)]
+    parts = tuple(replace(part, tokens=round(part.tokens * scale)) for part in counted)
+    window = sum(part.tokens for part in counted if part.entries)
+    free = budget.context_length - budget.reserve - sum(part.tokens for part in parts)
+    cards = zip(head.cards, whole.cards, strict=True)
+    return Contents(
+        context_length=budget.context_length,
+        parts=parts,
+        reserve=budget.reserve,
+        free=max(free, 0),
+        until_cut=min(max(round((budget.high - window) * scale), 0), max(free, 0)),
+        exact=counter.exact,
+        short_cards=tuple(_name(card) for card, full in cards if len(card) < len(full.strip())),
+    )
+
+
+def lore_lines(entries: Sequence[Entry]) -> list[str]:
+    """Say of each lore entry among these what it is, one on each line."""
+    lore = (entry for entry in entries if entry.kind.value == LORE.lower())
+    return [f"{entry.speaker or LORE} (entry {entry.seq} of the story)" for entry in lore]
+
+
+def _head_parts(head: Head, tokens: int, counter: TokenCounter) -> list[Part]:
+    """Take the head apart. Its frame is what its texts do not account for: template, cue, blank lines."""
+    parts = [
+        Part(HEAD, "instructions", counter.count(INSTRUCTIONS)),
+        Part(HEAD, "scene", counter.count(_scene(head))),
+    ]
+    cards = [Part(CARDS, _name(card), counter.count(card)) for card in head.cards]
+    rest = tokens - sum(part.tokens for part in (*parts, *cards))
+    return [*parts, Part(HEAD, "template", max(rest, 0)), *cards]
+
+
+def _history(entries: Sequence[Entry], counter: TokenCounter) -> list[Part]:
+    tokens: Counter[str] = Counter()
+    times: Counter[str] = Counter()
+    for entry in entries:
+        group = _group(entry)
+        tokens[group] += _cost(entry, counter)
+        times[group] += 1
+    known = (PLAYERS, ANSWERS, NOTES, LORE)
+    order = dict.fromkeys(chain((group for group in known if group in times), times))
+    return [Part(group, group.lower(), tokens[group], times[group]) for group in order]
+
+
+def _group(entry: Entry) -> str:
+    if entry.kind in SPOKEN:
+        return ANSWERS
+    return _HISTORY.get(entry.kind.value, entry.kind.value.capitalize())
+
+
+def _cost(entry: Entry, counter: TokenCounter) -> int:
+    if entry.tokens is not None and entry.fingerprint == counter.fingerprint:
+        return entry.tokens
+    return entry_tokens(entry, counter)
+
+
+def _scene(head: Head) -> str:
+    """Give what the head says between the instructions and the cards."""
+    return render_head(replace(head, cards=())).removeprefix(INSTRUCTIONS).strip()
+
+
+def _name(card: str) -> str:
+    return card.strip().split("\n", 1)[0].removeprefix("## ")

@@ -1,0 +1,124 @@
+"""A look inside: what the model reads now, what an answer was made of, and the prompt it was given to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bot.errors import TableError
+from bot.prompt.replay import rebuild
+from bot.store import answers, log
+from bot.store.records import EntryKind
+
+if TYPE_CHECKING:
+    from bot.prompt.inspector import Contents
+    from bot.prompt.replay import Rebuilt
+    from bot.scene.prompter import Prompter
+    from bot.scene.scene import Scene
+    from bot.store.answers import AnswerRecord
+    from bot.store.connection import Connection
+    from bot.store.records import Entry
+    from bot.store.store import Store
+
+WHICH = "Give the link or the id of a character's answer; without one it is the last answer."
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A window as it is now.
+
+    `left_out` entries of the story stand before it. `last` is what the latest answer was made of; `asked`
+    tells whether that was since the bot started, so that a server is at hand to count.
+    """
+
+    contents: Contents
+    left_out: int
+    last: AnswerRecord | None
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer and what it was made of.
+
+    `message_id` is the first message that shows it. `read` are the entries that stood in its prompt, but for
+    those that were deleted since; `left_out` is how many before them were no longer read.
+    """
+
+    entry: Entry
+    record: AnswerRecord
+    message_id: int | None
+    read: tuple[Entry, ...]
+    left_out: int
+
+
+class Inside:
+    """Answers what is asked about windows and answers."""
+
+    def __init__(self, store: Store, prompter: Prompter) -> None:
+        self._store = store
+        self._prompter = prompter
+
+    async def look(self, scene: Scene) -> Look:
+        """Look into a scene's window. Raises TableError if its cast does not fit into the context."""
+        start = scene.window.start
+        async with self._store.read() as connection:
+            last = await answers.last(connection, scene.id)
+            left_out = await answers.count_before(connection, scene.id, start.seq) if start else 0
+        contents = await self._prompter.contents(scene, last)
+        return Look(contents, left_out, last, asked=scene.last_answer is not None)
+
+    async def why(self, channel_id: int, message_id: int | None) -> Answered:
+        """Give what an answer was made of: the one that a message of this channel shows, or the last one.
+
+        Raises TableError where there is none, or nothing is known of it.
+        """
+        async with self._store.read() as connection:
+            if message_id is None:
+                entry = await log.last_answer(connection, channel_id)
+                if entry is None:
+                    raise TableError("Nobody has answered in this channel yet.")
+            elif await answers.channel_of(connection, message_id) == channel_id:
+                entry = await log.shown_by(connection, message_id)
+            else:
+                raise TableError("That message belongs to no story in this channel.", hint=WHICH)
+            return await _answered(connection, entry)
+
+
+async def replay(store: Store, message_id: int) -> Rebuilt:
+    """Rebuild the prompt of the answer that a message shows. Raises TableError where that cannot be."""
+    async with store.read() as connection:
+        answer = await _answered(connection, await log.shown_by(connection, message_id))
+        record = answer.record
+        edited = await answers.edited_since(connection, answer.entry.scene_id, record.asked_at)
+    return rebuild(
+        record.head,
+        answer.read,
+        answer.entry.speaker,
+        window=record.window,
+        shortened=record.shortened,
+        edited=edited,
+        sha256=record.prompt_sha256,
+    )
+
+
+async def _answered(connection: Connection, entry: Entry | None) -> Answered:
+    if entry is None:
+        raise TableError("That message shows nothing of a story any more.", hint=WHICH)
+    if entry.kind is EntryKind.OPENING:
+        raise TableError("That is an opening: it was written beforehand, no model was asked.", hint=WHICH)
+    if entry.kind is not EntryKind.ANSWER:
+        raise TableError("A player said that, no model was asked.", hint=WHICH)
+    record = await answers.of(connection, entry.id)
+    if record is None:
+        raise TableError("That answer is older than the notes on what answers were made of.", hint=WHICH)
+    first, last = min(record.window, default=entry.seq), max(record.window, default=0)
+    stood = set(record.window)
+    there = await log.between(connection, entry.scene_id, first, last)
+    return Answered(
+        entry,
+        record,
+        next(iter(await log.messages_of(connection, entry.id)), None),
+        read=tuple(entry for entry in there if entry.seq in stood),
+        left_out=await answers.count_before(connection, entry.scene_id, first),
+    )

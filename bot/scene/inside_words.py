@@ -1,0 +1,151 @@
+"""What `/context` and `/why` say, in words: lines under headings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.prompt.inspector import CARDS, HEAD, lore_lines
+
+if TYPE_CHECKING:
+    from bot.chat import Sampling
+    from bot.prompt.inspector import Contents
+    from bot.scene.inside import Answered, Look
+    from bot.store.answers import AnswerRecord
+
+QUOTE_CHARACTERS = 200
+HASH_CHARACTERS = 16
+
+Sections = list[tuple[str, list[str]]]
+
+
+def tokens(number: int) -> str:
+    """Write a number of tokens."""
+    return f"{number:,} token{'' if number == 1 else 's'}"
+
+
+def summary(look: Look) -> str:
+    """Say in one sentence how full a window is, and how far the numbers can be trusted."""
+    contents = look.contents
+    if contents.exact:
+        how = "counted by the model's own tokenizer"
+    elif look.asked:
+        how = "estimated, rather too much than too little: this server does not count"
+    else:
+        how = "estimated: no server was asked since the bot started, the next answer makes it exact"
+    return f"**{contents.used:,} of {tokens(contents.context_length)}** are in the prompt ({how})."
+
+
+def look_sections(look: Look) -> Sections:
+    """Say what is in a window."""
+    contents = look.contents
+    return [
+        ("Before the story", _head(contents)),
+        ("The story", _story(contents)),
+        ("Room", _room(contents)),
+        ("Left out", _left_out(look)),
+        ("The last answer", _cost(look.last) if look.last else ["There is none yet."]),
+    ]
+
+
+def quote(answer: Answered) -> str:
+    """Give the beginning of an answer."""
+    text = " ".join(answer.entry.text.split())
+    shown = text if len(text) <= QUOTE_CHARACTERS else text[:QUOTE_CHARACTERS].rsplit(" ", 1)[0] + " …"
+    return f"**{answer.entry.speaker}**: {shown}"
+
+
+def why_sections(answer: Answered) -> Sections:
+    """Say what an answer was made of."""
+    record = answer.record
+    model = f"{record.model} on {record.backend}" if record.model else record.backend
+    sections = [
+        ("Model", [model]),
+        ("Drawn with", _drawn(record.sampling, record)),
+        ("Prompt", [*_cost(record), f"SHA-256 `{record.prompt_sha256[:HASH_CHARACTERS]}…`"]),
+        ("What it read", _read(answer)),
+    ]
+    if lore := lore_lines(answer.read):
+        sections.append(("Lore", lore))
+    return sections
+
+
+def _head(contents: Contents) -> list[str]:
+    own = [part for part in contents.parts if part.group == HEAD]
+    names = ", ".join(f"{part.name} {part.tokens:,}" for part in own)
+    cards = [f"{part.name}: {tokens(part.tokens)}" for part in contents.parts if part.group == CARDS]
+    return [f"{tokens(sum(part.tokens for part in own))} ({names})", *cards]
+
+
+def _story(contents: Contents) -> list[str]:
+    parts = [part for part in contents.parts if part.entries]
+    return [f"{part.group}: {tokens(part.tokens)} in {_entries(part.entries)}" for part in parts] or [
+        "Nothing has happened yet."
+    ]
+
+
+def _room(contents: Contents) -> list[str]:
+    cut = (
+        f"The story can grow by {tokens(contents.until_cut)} before its oldest part is cut."
+        if contents.until_cut
+        else "The story has outgrown it: the next answer cuts its oldest part."
+    )
+    return [f"Kept for the answer: {tokens(contents.reserve)}", f"Free: {tokens(contents.free)}. {cut}"]
+
+
+def _left_out(look: Look) -> list[str]:
+    lines = []
+    if look.left_out:
+        lines.append(
+            f"{_entries(look.left_out)} at the story's beginning: the window was full. They are kept, but the"
+            " model does not read them."
+        )
+    if names := ", ".join(look.contents.short_cards):
+        lines.append(f"The end of what is written about {names}: it would leave the story too little room.")
+    return lines or ["Nothing: the model reads the whole story."]
+
+
+def _cost(record: AnswerRecord) -> list[str]:
+    """Say what an answer cost the server."""
+    if record.evaluated_tokens is None:
+        evaluated = "; how many of them it read anew the server did not say"
+    else:
+        evaluated = f", {record.evaluated_tokens:,} of them read anew, the others from the server's cache"
+    counted = "" if record.exact else " (estimated)"
+    lines = [f"Prompt: {tokens(record.prompt_tokens)}{counted}{evaluated}."]
+    said = f"{tokens(record.completion_tokens)} in " if record.completion_tokens is not None else ""
+    first = "" if record.first_token_s is None else f", the first word after {record.first_token_s:.1f} s"
+    return [*lines, f"Answer: {said}{record.seconds:.1f} s{first}."]
+
+
+def _drawn(sampling: Sampling, record: AnswerRecord) -> list[str]:
+    names = (
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "repeat_penalty",
+        "presence_penalty",
+        "frequency_penalty",
+    )
+    values = ((name, getattr(sampling, name)) for name in names)
+    chosen = [f"{name} {value:g}" for name, value in values if value is not None]
+    stop = ", ".join(f"`{one.strip().replace('`', '')}`" for one in record.stop)
+    return [
+        f"seed {sampling.seed}" if sampling.seed is not None else "a seed of the server's own",
+        ", ".join(chosen) or "everything else as the server has it",
+        f"at most {tokens(record.max_tokens)}" + (f", ending before {stop}" if stop else ""),
+    ]
+
+
+def _read(answer: Answered) -> list[str]:
+    window = answer.record.window
+    lines = [f"{_entries(len(window))} of the story"]
+    if answer.left_out:
+        lines.append(f"{_entries(answer.left_out)} before them had been cut")
+    if gone := len(window) - len(answer.read):
+        lines.append(f"{_entries(gone)} of them were deleted since")
+    return lines
+
+
+def _entries(number: int) -> str:
+    return f"{number:,} entr{'y' if number == 1 else 'ies'}"
