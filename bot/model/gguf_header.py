@@ -1,4 +1,4 @@
-"""The start of a GGUF file: enough to know that it is one, and what context it was trained for.
+"""The start of a GGUF file: that it is one, what context it was trained for, and its vocabulary.
 
 Format: ggml-org/ggml, docs/gguf.md. All numbers are little-endian.
 """
@@ -6,6 +6,7 @@ Format: ggml-org/ggml, docs/gguf.md. All numbers are little-endian.
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,7 @@ _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: 
 """The type codes of numbers, with `struct`'s letters for them."""
 
 Scalar = str | int | float | bool
+Array = list[str] | list[int] | list[float]
 
 
 def read_gguf_header(path: Path) -> dict[str, Scalar]:
@@ -29,9 +31,20 @@ def read_gguf_header(path: Path) -> dict[str, Scalar]:
 
     Raises SetupError saying what is wrong with the file: missing, unreadable, not GGUF, too old, cut short.
     """
+    return read_gguf_arrays(path, (), 0)[0]
+
+
+def read_gguf_arrays(
+    path: Path, wanted: Collection[str], most: int
+) -> tuple[dict[str, Scalar], dict[str, Array]]:
+    """Read the metadata of a GGUF file, and its `wanted` arrays if they have `most` items or fewer.
+
+    Blocks, and raises, as `read_gguf_header` does; each string of an array takes 1 µs.
+    """
     try:
         with path.open("rb") as file:
-            return _Reader(file, path).metadata()
+            reader = _Reader(file, path, wanted, most)
+            return reader.metadata(), reader.arrays
     except FileNotFoundError:
         raise SetupError(f"There is no file {path}.", hint="Set CPU_MODEL to a GGUF file.") from None
     except OSError as error:
@@ -46,9 +59,12 @@ def trained_context(metadata: dict[str, Scalar]) -> int | None:
 
 
 class _Reader:
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: BinaryIO, path: Path, wanted: Collection[str], most: int) -> None:
         self._file = file
         self._path = path
+        self._wanted = wanted
+        self._most = most
+        self.arrays: dict[str, Array] = {}
 
     def metadata(self) -> dict[str, Scalar]:
         start = self._file.read(4)
@@ -68,7 +84,7 @@ class _Reader:
         for _ in range(int(keys)):
             name, kind = self._string(), int(self._number("I"))
             if kind == _ARRAY:
-                self._skip_array()
+                self._array(name)
             else:
                 found[name] = self._scalar(kind)
         return found
@@ -88,16 +104,25 @@ class _Reader:
     def _string(self) -> str:
         return self._bytes(self._length(_LONGEST_STRING)).decode("utf-8", "replace")
 
-    def _skip_array(self) -> None:
+    def _array(self, name: str) -> None:
         kind = int(self._number("I"))
         length = self._length(_MOST_ITEMS)
-        if kind in _NUMBERS:
-            self._file.seek(length * struct.calcsize("<" + _NUMBERS[kind]), 1)
+        if kind != _STRING and kind not in _NUMBERS:
+            raise self._broken("its header makes no sense")
+        if name not in self._wanted or length > self._most:
+            self._skip(kind, length)
         elif kind == _STRING:
+            self.arrays[name] = [self._string() for _ in range(length)]
+        else:
+            layout = f"<{length}{_NUMBERS[kind]}"
+            self.arrays[name] = list(struct.unpack(layout, self._bytes(struct.calcsize(layout))))
+
+    def _skip(self, kind: int, length: int) -> None:
+        if kind == _STRING:
             for _ in range(length):
                 self._file.seek(self._length(_LONGEST_STRING), 1)
         else:
-            raise self._broken("its header makes no sense")
+            self._file.seek(length * struct.calcsize("<" + _NUMBERS[kind]), 1)
 
     def _length(self, most: int) -> int:
         length = int(self._number("Q"))
