@@ -33,6 +33,15 @@ class ServerAddress:
         except ValueError:
             return name == "localhost" or "." not in name or name.endswith((".local", ".lan", ".internal"))
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine: its files are ours to read, and named by paths of this machine."""
+        name = urlsplit(self.root).hostname or ""
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return name == "localhost"
+
 
 def parse_address(url: str, api_key: str | None = None) -> ServerAddress:
     """Read a base URL with or without `/v1`, a trailing slash, or `user:password@`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from bot.chat import ChatMessage, ChatRequest, Delta, TokenCount
@@ -70,6 +71,14 @@ class Backend(Protocol):
 
     async def tokenize(self, text: str) -> int | None:
         """Count the tokens of plain text, exactly. None where the server cannot."""
+        ...
+
+    async def token_ids(self, text: str) -> Sequence[int] | None:
+        """Give the ids of the tokens of plain text. None where the server cannot."""
+        ...
+
+    def model_path(self, model: str | None = None) -> Path | None:
+        """Give where a model lies on this machine, a file or a folder. None where that is not known."""
         ...
 
     async def models(self) -> tuple[ModelInfo, ...]:

@@ -29,11 +29,15 @@ _SAMPLE = "Ägir's hall, 12:34 — “Who knocks?” <|im_end|> naïve 東京 �
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a server had to offer when it was last asked; the first of `models` answers by default."""
+    """What a server had to offer when it was last asked; the first of `models` answers by default.
+
+    `path` is where that one lies on the server's machine, a file or a folder; empty where it does not say.
+    """
 
     models: tuple[ModelInfo, ...] = ()
     capabilities: Capabilities = field(default_factory=Capabilities)
     fingerprint: str = "unknown"
+    path: str = ""
 
 
 class Dialect(Protocol):
@@ -54,8 +58,8 @@ class Dialect(Protocol):
         """Count prompt tokens, template included."""
         ...
 
-    async def tokenize(self, text: str) -> int | None:
-        """Count the tokens of plain text."""
+    async def token_ids(self, text: str) -> list[int] | None:
+        """Give the ids of the tokens of plain text."""
         ...
 
 
@@ -81,19 +85,22 @@ class PlainOpenAI:
         """There is no route for it."""
         return None
 
-    async def tokenize(self, text: str) -> int | None:  # noqa: ARG002  # cannot
+    async def token_ids(self, text: str) -> list[int] | None:  # noqa: ARG002  # cannot
         """There is no route for it."""
         return None
 
 
 class LlamaCpp:
-    """llama.cpp's own server, with one model loaded."""
+    """llama.cpp's own server, with one model loaded. `older`: it has no route that counts conversations."""
 
     name: ClassVar[str] = "llama.cpp"
 
-    def __init__(self, routes: Routes, address: ServerAddress, served: Served) -> None:
+    def __init__(
+        self, routes: Routes, address: ServerAddress, served: Served, *, older: bool = False
+    ) -> None:
         self._routes = routes
         self._address = address
+        self._older = older
         self.served = served
 
     def sampling(self, sampling: Sampling) -> dict[str, Any]:
@@ -109,13 +116,15 @@ class LlamaCpp:
         return Usage(usage.prompt_tokens, usage.completion_tokens, evaluated)
 
     async def count(self, messages: Sequence[ChatMessage], model: str) -> int | None:
-        """Ask the route that applies the template and counts, without evaluating anything."""
-        return await _input_tokens(self._routes, self._address, wire_messages(messages), model)
+        """Ask the route that applies the template and counts, or for both apart; nothing is evaluated."""
+        wire = wire_messages(messages)
+        if self._older:
+            return await _templated_tokens(self._routes, self._address, wire)
+        return await _input_tokens(self._routes, self._address, wire, model)
 
-    async def tokenize(self, text: str) -> int | None:
-        """Count as the server reads text in a chat: a special token's name is the token there."""
-        ids = await _llama_ids(self._routes, self._address, text)
-        return None if ids is None else len(ids)
+    async def token_ids(self, text: str) -> list[int] | None:
+        """Read text as the server does in a chat: a special token's name is the token there."""
+        return await _llama_ids(self._routes, self._address, text)
 
 
 class Vllm:
@@ -144,10 +153,9 @@ class Vllm:
             _mapping(await _ask(self._routes, f"{self._address.root}/tokenize", body, COUNT_S)).get("count")
         )
 
-    async def tokenize(self, text: str) -> int | None:
+    async def token_ids(self, text: str) -> list[int] | None:
         """Ask `/tokenize` with the text alone, without a leading special token."""
-        ids = await _vllm_ids(self._routes, self._address, text, self.served.models[0].name)
-        return None if ids is None else len(ids)
+        return await _vllm_ids(self._routes, self._address, text, self.served.models[0].name)
 
 
 async def probe(routes: Routes, address: ServerAddress, listing: Any) -> Dialect:
@@ -160,7 +168,7 @@ async def probe(routes: Routes, address: ServerAddress, listing: Any) -> Dialect
     owner = _owner(listing)
     try:
         if owner == "vllm" and models:
-            return await _probe_vllm(routes, address, models)
+            return await _probe_vllm(routes, address, models, _text(_entries(listing)[0].get("root")))
         if owner in {"llamacpp", ""}:
             properties = _mapping(await routes.get(f"{address.root}/props", timeout_s=PROBE_S))
             if "build_info" in properties and "default_generation_settings" in properties:
@@ -203,7 +211,9 @@ async def _probe_llama(
     models = tuple(ModelInfo(model.name, context or model.context_length) for model in models)
     sample = [{"role": "user", "content": _SAMPLE}]
     counted = await _input_tokens(routes, address, sample, "", PROBE_S)
-    ids = await _llama_ids(routes, address, _SAMPLE, PROBE_S)
+    if older := counted is None:
+        counted = await _templated_tokens(routes, address, sample, PROBE_S)
+    ids = await _llama_ids(routes, address, _SAMPLE, timeout_s=PROBE_S)
     served = Served(
         models=models,
         capabilities=Capabilities(
@@ -215,21 +225,23 @@ async def _probe_llama(
         fingerprint=_digest(
             "llama.cpp", ids, counted, properties.get("chat_template"), _special(properties, models, ids)
         ),
+        path=_text(properties.get("model_path")),
     )
-    return LlamaCpp(routes, address, served)
+    return LlamaCpp(routes, address, served, older=older)
 
 
-async def _probe_vllm(routes: Routes, address: ServerAddress, models: tuple[ModelInfo, ...]) -> Vllm:
+async def _probe_vllm(
+    routes: Routes, address: ServerAddress, models: tuple[ModelInfo, ...], path: str
+) -> Vllm:
     name = models[0].name
     ids = await _vllm_ids(routes, address, _SAMPLE, name)
     chat = {"model": name, "messages": [{"role": "user", "content": _SAMPLE}], "add_generation_prompt": True}
     chat_ids = _mapping(await _ask(routes, f"{address.root}/tokenize", chat, PROBE_S)).get("tokens")
     served = Served(
         models=models,
-        capabilities=Capabilities(
-            counts=chat_ids is not None, tokenizes=ids is not None, caches_prefix=True
-        ),
+        capabilities=Capabilities(counts=chat_ids is not None, tokenizes=ids is not None, caches_prefix=True),
         fingerprint=_digest("vLLM", ids, chat_ids, name if ids is None else None),
+        path=path,
     )
     return Vllm(routes, address, served)
 
@@ -246,18 +258,38 @@ async def _input_tokens(
     return _whole(_mapping(await _ask(routes, url, body, timeout_s)).get("input_tokens"))
 
 
+async def _templated_tokens(
+    routes: Routes, address: ServerAddress, messages: list[dict[str, Any]], timeout_s: float = COUNT_S
+) -> int | None:
+    """Count a conversation in two steps, as a server does that has no route for both."""
+    url = f"{address.root}/apply-template"
+    prompt = _mapping(await _ask(routes, url, {"messages": messages}, timeout_s)).get("prompt")
+    if not isinstance(prompt, str):
+        return None
+    ids = await _llama_ids(routes, address, prompt, add_special=True, timeout_s=timeout_s)
+    return None if ids is None else len(ids)
+
+
 async def _llama_ids(
-    routes: Routes, address: ServerAddress, text: str, timeout_s: float = COUNT_S
-) -> list[Any] | None:
-    body = {"content": text, "add_special": False, "parse_special": True}
-    ids = _mapping(await _ask(routes, f"{address.root}/tokenize", body, timeout_s)).get("tokens")
-    return ids if isinstance(ids, list) else None
+    routes: Routes,
+    address: ServerAddress,
+    text: str,
+    *,
+    add_special: bool = False,
+    timeout_s: float = COUNT_S,
+) -> list[int] | None:
+    body = {"content": text, "add_special": add_special, "parse_special": True}
+    return _ids(await _ask(routes, f"{address.root}/tokenize", body, timeout_s))
 
 
-async def _vllm_ids(routes: Routes, address: ServerAddress, text: str, model: str) -> list[Any] | None:
+async def _vllm_ids(routes: Routes, address: ServerAddress, text: str, model: str) -> list[int] | None:
     body = {"model": model, "prompt": text, "add_special_tokens": False}
-    ids = _mapping(await _ask(routes, f"{address.root}/tokenize", body, COUNT_S)).get("tokens")
-    return ids if isinstance(ids, list) else None
+    return _ids(await _ask(routes, f"{address.root}/tokenize", body, COUNT_S))
+
+
+def _ids(answer: Any) -> list[int] | None:
+    ids = _mapping(answer).get("tokens")
+    return ids if isinstance(ids, list) and all(isinstance(one, int) for one in ids) else None
 
 
 async def _ask(routes: Routes, url: str, body: dict[str, Any], timeout_s: float) -> Any:
@@ -294,7 +326,7 @@ def _entries(listing: Any) -> list[dict[str, Any]]:
     return [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
 
 
-def _special(properties: dict[str, Any], models: tuple[ModelInfo, ...], ids: list[Any] | None) -> list[Any]:
+def _special(properties: dict[str, Any], models: tuple[ModelInfo, ...], ids: list[int] | None) -> list[Any]:
     """Give what else tells two tokenizers apart, the model's name where there is nothing better."""
     names = [model.name for model in models] if ids is None else []
     return [properties.get("bos_token"), properties.get("eos_token"), names]
@@ -306,6 +338,10 @@ def _digest(*parts: Any) -> str:
 
 def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _whole(value: Any) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.chat import ChatMessage, ChatRequest, Delta, TokenCount
@@ -136,10 +137,23 @@ class OpenAIServer:
         tokens = await dialect.count(messages, self._resolve(model))
         return None if tokens is None else TokenCount(tokens, exact=True)
 
+    async def token_ids(self, text: str) -> list[int] | None:
+        """Give the ids of the tokens of plain text."""
+        dialect = await self._known()
+        return await dialect.token_ids(text) if dialect.served.capabilities.tokenizes else None
+
     async def tokenize(self, text: str) -> int | None:
         """Count the tokens of plain text, exactly."""
-        dialect = await self._known()
-        return await dialect.tokenize(text) if dialect.served.capabilities.tokenizes else None
+        ids = await self.token_ids(text)
+        return None if ids is None else len(ids)
+
+    def model_path(self, model: str | None = None) -> Path | None:
+        """Give where a model lies on this machine, if the server is here and says so: a file or a folder."""
+        served = self._dialect.served if self._dialect else None
+        if served is None or not served.path or not self._address.is_here:
+            return None
+        default = served.models[0].name if served.models else ""
+        return Path(served.path) if self._resolve(model) in {"", default} else None
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """List the models that can be asked for by name."""
