@@ -4,7 +4,7 @@ The format, which the bundled model is trained on:
 
 - One `system` message: the instructions, the scene, the cast's cards.
 - Then `user` and `assistant` in strict alternation. Players' entries are lines (`Ann: I open the door.`),
-  notes are bracketed (`[Ann rolls 1d20: 14]`); neighbours share a user message, one under the other.
+  notes and lore are bracketed (`[Ann rolls 1d20: 14]`); neighbours share a user message, one under the other.
 - An answer or opening is the cue `[Marta answers.]`, the last line of the user message before it, and then an
   assistant message with the answer's text alone. Between two answers stands a user message with only the cue.
 
@@ -43,6 +43,7 @@ without your own name in front, and end where the players will want to act."""
 SILENCE = "..."
 """Stands where an answer has no text: templates and servers refuse an empty message."""
 SPOKEN = frozenset({EntryKind.ANSWER, EntryKind.OPENING})
+TABLES_OWN = frozenset({EntryKind.NOTE, EntryKind.LORE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,14 @@ class Head:
     """What stands in front of the log and does not change from turn to turn.
 
     `cards` describe the cast, in cast order. The paragraphs of a card (set apart by a blank line) stand in
-    order of weight, example lines last: for a small context cards are shortened from their end.
+    order of weight, example lines last: for a small context cards are shortened from their end. `lore` is
+    what is always true of the world, and stands before the cards.
     """
 
     title: str
     premise: str
     cards: tuple[str, ...] = ()
+    lore: tuple[str, ...] = ()
 
 
 def render_head(head: Head) -> str:
@@ -63,7 +66,8 @@ def render_head(head: Head) -> str:
     title = " ".join(clean(head.title).split()).rstrip(".")
     scene = f"The scene: {title}. {clean(head.premise).strip()}"
     cards = (clean(card).strip() for card in head.cards)
-    return "\n\n".join(part for part in (INSTRUCTIONS, scene.rstrip(), *cards) if part)
+    lore = (clean(text).strip() for text in head.lore)
+    return "\n\n".join(part for part in (INSTRUCTIONS, scene.rstrip(), *lore, *cards) if part)
 
 
 def cue(speaker: str) -> str:
@@ -72,11 +76,11 @@ def cue(speaker: str) -> str:
 
 
 def entry_line(entry: Entry) -> str:
-    """Give a player's entry or a note as it stands in the user message; empty where it has no text."""
+    """Give a player's entry, a note or lore as it stands in the user message; empty where it has no text."""
     text = hanging(unbracketed(clean(entry.text)))
     if not text:
         return ""
-    return f"[{text}]" if entry.kind is EntryKind.NOTE else f"{table_name(entry.speaker)}: {text}"
+    return f"[{text}]" if entry.kind in TABLES_OWN else f"{table_name(entry.speaker)}: {text}"
 
 
 def spoken_text(entry: Entry) -> str:

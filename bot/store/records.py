@@ -13,6 +13,7 @@ class EntryKind(StrEnum):
     ANSWER = "answer"
     OPENING = "opening"
     NOTE = "note"
+    LORE = "lore"
 
 
 class Mode(StrEnum):
@@ -48,9 +49,9 @@ class ReplyState(StrEnum):
 class Entry:
     """One entry of a scene's log.
 
-    `seq` is its place there. `speaker` is the name at the table; `author_id` is the Discord member's,
-    for players; `persona` is the slug, for answers and openings. `tokens` is what the rendered entry
-    costs under the tokenizer named by `fingerprint`.
+    `seq` is its place there. `speaker` is the name at the table, for lore its title; `author_id` is the
+    Discord member's, for players; `persona` is the slug, for answers and openings. `tokens` is what the
+    rendered entry costs under the tokenizer named by `fingerprint`.
     """
 
     id: int
@@ -126,3 +127,44 @@ class PersonaRecord:
     def slug(self) -> str:
         """What it is known by; no file of the operator's can have a slug with a dot."""
         return f"{self.stem}.{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class LorebookRecord:
+    """A lorebook of a server. `kind` is that of the file it came as; `entries` counts them."""
+
+    id: int
+    guild_id: int
+    name: str
+    kind: str
+    enabled: bool
+    entries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LoreRow:
+    """An entry of a lorebook as its file has it.
+
+    `document` is JSON. `key` is its name in a World Info file. `revision` counts its changes.
+    """
+
+    id: int
+    place: int
+    key: str | None
+    revision: int
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class FiredRecord:
+    """A lore entry in the log: the `entry_id` and `seq` of the log's entry, and which lore it tells.
+
+    `because` says what woke it. `since` is the count of messages from which its timed effects run.
+    """
+
+    entry_id: int
+    seq: int
+    book: str
+    uid: str
+    because: str
+    since: int

@@ -208,3 +208,45 @@ answers = Table(
     Column("first_token_s", Float),
     Column("seconds", Float, nullable=False),
 )
+
+# The lorebooks of a server, each as the file it came as: `frame` is its JSON without the entries.
+lorebooks = Table(
+    "lorebooks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("frame", Text, nullable=False),
+    Column("created_by", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("guild_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+# Their entries, each as the file has it, in the file's order. Ids are never used again: the log names them.
+lore_entries = Table(
+    "lore_entries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("book_id", ForeignKey("lorebooks.id", ondelete="CASCADE"), nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("key", Text),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    Column("document", Text, nullable=False),
+    Index("ix_lore_entries_book_id", "book_id", "place"),
+    sqlite_autoincrement=True,
+)
+
+# Which entry of the log tells which lore, and what woke it. A character's own book is named `persona:SLUG`.
+lore_fired = Table(
+    "lore_fired",
+    metadata,
+    Column("entry_id", ForeignKey("entries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("book", String(48), nullable=False),
+    Column("uid", String(48), nullable=False),
+    Column("because", Text, nullable=False),
+    # The count of the scene's messages from which sticky, cooldown and the like run.
+    Column("since", Integer, nullable=False),
+)
