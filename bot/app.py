@@ -16,6 +16,7 @@ from bot.model.backends import Backends
 from bot.persona.library import PersonaLibrary
 from bot.persona.personas import Personas
 from bot.scene.direction import Direction
+from bot.scene.inside import Inside
 from bot.scene.prompter import Prompter
 from bot.scene.reports import Reports
 from bot.scene.table import Table
@@ -24,6 +25,7 @@ from bot.scene.warming import Warming
 from bot.stage.stage import DiscordStage
 from bot.store.store import Store, warnings
 from cogs.help import Help
+from cogs.inside import InsideCommands
 from cogs.listening import Listening
 from cogs.model import ModelCommands
 from cogs.persona import PersonaCommands
@@ -107,6 +109,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
             SceneCommands(direction, table, reports, listens=listen),
             PersonaCommands(direction, table, personas, files),
             ModelCommands(direction, table, reports, backends),
+            InsideCommands(client, Inside(store, prompter, backends, personas), reports),
             Help(),
             files,
         )

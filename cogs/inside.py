@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import re
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from discord.ext import commands
 from bot.errors import TableError
 from bot.scene.inside import WHICH
 from bot.scene.inside_words import Sections, look_sections, quote, summary, why_sections
-from bot.scene.picture import draw
+from bot.scene.picture import Painter
 
 if TYPE_CHECKING:
     from bot.client import Hearthside
@@ -39,6 +38,7 @@ class InsideCommands(commands.Cog):
         self._tree = client.tree
         self._inside = inside
         self._reports = reports
+        self._painter = Painter()
         self._menu = app_commands.ContextMenu(name=MENU, callback=self._why_this)
 
     async def cog_load(self) -> None:
@@ -55,8 +55,11 @@ class InsideCommands(commands.Cog):
         await interaction.response.defer(ephemeral=True, thinking=True)
         scene = self._reports.scene_in(interaction.channel_id)
         look = await self._inside.look(scene)
-        picture = await asyncio.to_thread(draw, look.contents)
         embed = _embed(f"What the model reads of “{scene.record.title}”", summary(look), look_sections(look))
+        picture = await self._painter.paint(look.contents)
+        if picture is None:
+            await interaction.followup.send(embed=embed, ephemeral=True)
+            return
         embed.set_image(url=f"attachment://{PICTURE}")
         file = discord.File(io.BytesIO(picture), PICTURE, description=summary(look).replace("*", ""))
         await interaction.followup.send(embed=embed, file=file, ephemeral=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bot.errors import TableError
+from bot.errors import BackendError, TableError
 from bot.prompt.replay import rebuild
 from bot.store import answers, log
 from bot.store.records import EntryKind
 
 if TYPE_CHECKING:
+    from bot.model.backends import Backends
+    from bot.persona.personas import Personas
     from bot.prompt.inspector import Contents
     from bot.prompt.replay import Rebuilt
     from bot.scene.prompter import Prompter
@@ -27,14 +29,14 @@ WHICH = "Give the link or the id of a character's answer; without one it is the 
 class Look:
     """A window as it is now.
 
-    `left_out` entries of the story stand before it. `last` is what the latest answer was made of; `asked`
-    tells whether that was since the bot started, so that a server is at hand to count.
+    `left_out` entries of the story stand before it. `last` is what the latest answer was made of; `served`
+    tells whether a model server is at hand now.
     """
 
     contents: Contents
     left_out: int
     last: AnswerRecord | None
-    asked: bool
+    served: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,11 @@ class Answered:
 class Inside:
     """Answers what is asked about windows and answers."""
 
-    def __init__(self, store: Store, prompter: Prompter) -> None:
+    def __init__(self, store: Store, prompter: Prompter, backends: Backends, personas: Personas) -> None:
         self._store = store
         self._prompter = prompter
+        self._backends = backends
+        self._personas = personas
 
     async def look(self, scene: Scene) -> Look:
         """Look into a scene's window. Raises TableError if its cast does not fit into the context."""
@@ -65,8 +69,15 @@ class Inside:
         async with self._store.read() as connection:
             last = await answers.last(connection, scene.id)
             left_out = await answers.count_before(connection, scene.id, start.seq) if start else 0
-        contents = await self._prompter.contents(scene, last)
-        return Look(contents, left_out, last, asked=scene.last_answer is not None)
+        lead = self._personas.get(scene.record.lead)
+        model = (lead and lead.model) or scene.record.model
+        backend = self._backends.at_hand(model)
+        try:
+            contents = await self._prompter.contents(scene, backend, last, model=model)
+        except BackendError:  # it went away just now
+            backend = None
+            contents = await self._prompter.contents(scene, backend, last, model=model)
+        return Look(contents, left_out, last, served=backend is not None)
 
     async def why(self, channel_id: int, message_id: int | None) -> Answered:
         """Give what an answer was made of: the one that a message of this channel shows, or the last one.

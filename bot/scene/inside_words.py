@@ -28,10 +28,10 @@ def summary(look: Look) -> str:
     contents = look.contents
     if contents.exact:
         how = "counted by the model's own tokenizer"
-    elif look.asked:
-        how = "estimated, rather too much than too little: this server does not count"
+    elif look.served:
+        how = "estimated, rather too much than too little: the server does not count for us"
     else:
-        how = "estimated: no server was asked since the bot started, the next answer makes it exact"
+        how = "estimated, rather too much than too little: no model server answers now"
     return f"**{contents.used:,} of {tokens(contents.context_length)}** are in the prompt ({how})."
 
 

@@ -10,8 +10,9 @@ import structlog
 from bot.chat import ChatMessage, TokenCount, Usage
 from bot.persona.persona import card
 from bot.prompt.answer import stop_sequences
+from bot.prompt.inspector import Contents, inspect, texts_of
 from bot.prompt.log import Head, render, render_ahead, render_head
-from bot.prompt.tokens import entry_tokens
+from bot.prompt.tokens import EstimatingCounter, entry_tokens
 from bot.prompt.window import Budget, longest_turn, plan
 from bot.scene.counting import ServerCounter
 from bot.store import log, scenes
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from bot.persona.persona import Persona
     from bot.persona.personas import Personas
     from bot.scene.scene import Scene
+    from bot.store.answers import AnswerRecord
     from bot.store.records import Entry
     from bot.store.store import Store
 
@@ -93,9 +95,33 @@ class Prompter:
             counted=counted,
         )
 
-    async def ahead(
-        self, scene: Scene, backend: Backend, *, model: str | None
-    ) -> tuple[ChatMessage, ...]:
+    async def contents(
+        self, scene: Scene, backend: Backend | None, last: AnswerRecord | None, *, model: str | None
+    ) -> Contents:
+        """Say what is in a scene's window now, counted as it would be for an answer of the lead by `backend`.
+
+        None stands for no server at hand: then it is an estimate for the context of the `last` answer.
+        Raises TableError if the cast alone is too long for the context, BackendError.
+        """
+        raw = self._head(scene)
+        lead = self._personas.get(scene.record.lead)
+        wanted = (lead and lead.sampling.max_tokens) or self._answer_tokens
+        counter: ServerCounter | EstimatingCounter
+        if backend is None:
+            counter, context_length = EstimatingCounter(), last.context_length if last else ASSUMED_CONTEXT
+        else:
+            counter, context_length = (
+                self._counter(backend, model),
+                await self._context_length(backend, model),
+            )
+        head = scene.heads.get((raw, context_length), raw)
+        if isinstance(counter, ServerCounter):
+            new = [entry for entry in scene.window.entries if entry.fingerprint != counter.fingerprint]
+            await counter.prime(texts_of(head), new)
+        head, budget = plan(head, context_length, wanted, counter, counter.scale)
+        return inspect(head, raw, scene.window.entries, budget, counter, counter.scale)
+
+    async def ahead(self, scene: Scene, backend: Backend, *, model: str | None) -> tuple[ChatMessage, ...]:
         """Give what the next prompt will begin with, whoever answers and whatever is said before.
 
         If another turn like the longest in the window would have the window cut, it is cut now: the server
