@@ -139,10 +139,10 @@ class Table:
         scene = self._scenes.get(said.channel_id)
         if scene is None:
             return
-        scene.saw_message(said.author_id)
         async with scene.arrivals:
             if scene.listening and said.message_id > scene.record.heard_from:
                 await self._take_in(scene, said)
+        scene.saw_message(said.author_id)  # only now: it begins the turn, which the message is to be part of
         if not missed:
             self.wake(scene)
             if not scene.turns:

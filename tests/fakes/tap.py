@@ -1,0 +1,146 @@
+"""A wire between the bot and a real model server that notes every chat request, and what it cost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import aiohttp
+from aiohttp import web
+
+NOT_PASSED_ON = frozenset({"host", "content-length", "transfer-encoding", "connection", "keep-alive"})
+
+
+@dataclass
+class Passed:
+    """One chat request. Times are in seconds of `time.perf_counter`; None where it did not come so far."""
+
+    body: dict[str, Any]
+    sent: float
+    first_token: float | None = None
+    ended: float | None = None
+    given_up: bool = False
+    cost: dict[str, Any] = field(default_factory=dict)
+    """The last chunk with `usage`, as the server sent it; llama.cpp's `timings` are in it."""
+
+    @property
+    def ahead(self) -> bool:
+        """Whether it is there to have the prompt read, and not for an answer."""
+        return bool(self.body["max_tokens"] == 1)
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        messages: list[dict[str, str]] = self.body["messages"]
+        return messages
+
+    @property
+    def prompt_tokens(self) -> int:
+        return int(self.cost["usage"]["prompt_tokens"])
+
+    @property
+    def evaluated(self) -> int:
+        """Tokens of the prompt that the server had not cached."""
+        return int(self.cost["timings"]["prompt_n"])
+
+
+class Tap:
+    """Listens on a port of its own and passes everything on to `upstream`, a server's root address."""
+
+    def __init__(self, upstream: str) -> None:
+        self.chats: list[Passed] = []
+        self._upstream = upstream
+        self._changed = asyncio.Condition()
+        self._runner: web.AppRunner | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    @property
+    def answers(self) -> list[Passed]:
+        return [chat for chat in self.chats if not chat.ahead]
+
+    @property
+    def read_ahead(self) -> list[Passed]:
+        return [chat for chat in self.chats if chat.ahead]
+
+    async def __aenter__(self) -> Self:
+        # llama.cpp hangs up after every stream, and a request on the old connection would fail.
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._pass)
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        assert self._runner
+        assert self._session
+        await self._runner.cleanup()
+        await self._session.close()
+
+    async def until(self, holds: Callable[[], bool], patience: float = 30.0) -> None:
+        """Wait until something is true of what has passed."""
+        async with asyncio.timeout(patience), self._changed:
+            await self._changed.wait_for(holds)
+
+    async def _pass(self, request: web.Request) -> web.StreamResponse:
+        assert self._session
+        data = await request.read()
+        chat = None
+        if request.path.endswith("/chat/completions"):
+            chat = Passed(json.loads(data), time.perf_counter())
+            self.chats.append(chat)
+            await self._tell()
+        headers = {
+            name: value for name, value in request.headers.items() if name.lower() not in NOT_PASSED_ON
+        }
+        url = f"{self._upstream}{request.path_qs}"
+        try:
+            async with self._session.request(request.method, url, data=data, headers=headers) as answer:
+                return await self._pass_back(request, answer, chat)
+        except BaseException:
+            if chat:
+                chat.given_up = True
+            raise
+        finally:
+            if chat:
+                chat.ended = time.perf_counter()
+                await self._tell()
+
+    async def _pass_back(
+        self, request: web.Request, answer: aiohttp.ClientResponse, chat: Passed | None
+    ) -> web.StreamResponse:
+        headers = {name: value for name, value in answer.headers.items() if name.lower() not in NOT_PASSED_ON}
+        response = web.StreamResponse(status=answer.status, headers=headers)
+        await response.prepare(request)
+        rest = b""
+        async for part in answer.content.iter_any():
+            *events, rest = (rest + part).split(b"\n\n")
+            for event in events if chat else ():
+                _note(chat, event)
+            await response.write(part)
+        await response.write_eof()
+        return response
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def _note(chat: Passed | None, event: bytes) -> None:
+    if chat is None or not event.startswith(b"data: {"):
+        return
+    data = json.loads(event.removeprefix(b"data: "))
+    if data.get("usage"):
+        chat.cost = data
+    if chat.first_token is None and any(choice["delta"].get("content") for choice in data.get("choices", ())):
+        chat.first_token = time.perf_counter()
