@@ -201,7 +201,7 @@ class Direction:
 
     async def remove(self, scene: Scene, name: str) -> Persona:
         """Have a persona leave the scene. If it led, the next one leads."""
-        persona = self._present(scene, name)
+        persona = self._leaving(scene, name)
         rest = [slug for slug in scene.cast if slug != persona.slug]
         if not rest:
             raise TableError(
@@ -313,6 +313,12 @@ class Direction:
         """Give the faces of a scene's cast."""
         present = (self._table.personas.get(slug) for slug in scene.cast)
         return [Speaker.of(persona) for persona in present if persona]
+
+    def _leaving(self, scene: Scene, name: str) -> Persona:
+        """Find who is to leave; one that is no persona any more goes by the name the scene has for it."""
+        if name in scene.cast and self._table.personas.get(name) is None:
+            return Persona(name, name)
+        return self._present(scene, name)
 
     def _present(self, scene: Scene, name: str) -> Persona:
         persona = self.persona(name, scene.record.guild_id)

@@ -106,7 +106,7 @@ class Reports:
         shown = []
         for slug in scene.cast:
             persona = self._table.personas.get(slug)
-            name = persona.name if persona else f"{slug} (the file is gone)"
+            name = persona.name if persona else f"{slug} (not there any more)"
             shown.append(f"{name} (leads)" if slug == scene.record.lead else name)
         return shown
 

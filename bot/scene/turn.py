@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 TRIES = 3
 
 SILENT = "Say something more, or use /scene next to have them try again."
-GONE = "/persona list shows who is there; /scene remove takes the name out of the scene."
+GONE = "It was deleted or its file is gone: /scene remove takes the name out, /scene add brings another in."
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Answering:
     async def _give(self, scene: Scene, reply: Reply, *, resumed: bool) -> None:
         persona = self._personas.get(reply.persona)
         if persona is None:
-            raise TableError(f"The persona {reply.persona} is gone, so nobody answered.", hint=GONE)
+            raise TableError(f"There is no persona {reply.persona} any more, so nobody answered.", hint=GONE)
         utterance = await self._utterance(scene, reply, persona, resumed=resumed)
         try:
             entry = await self._told_before(scene, reply) or await self._speak(

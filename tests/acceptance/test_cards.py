@@ -260,3 +260,27 @@ async def test_deleting_asks_first_and_gives_the_card_back(
 
         again = await bring(table, exported(asked))
         assert again.embeds[0]["title"] == "Oda"
+
+
+async def test_one_who_was_deleted_between_two_evenings_can_be_taken_out_of_the_scene(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    async with table.bot(model.url):
+        await bring(table, CARD_PNG)
+        oda = table.query("SELECT stem || '.' || id FROM personas")[0][0]
+        await table.start_scene(title="Low tide", persona="oda, marta")
+        await table.command("scene end")
+        asked = await table.command("persona delete", {"persona": "oda"})
+        (button,) = table.room.controls(asked)
+        pressed = await table.room.press(table.ann, asked, button["custom_id"])
+        await pressed.answered(PATIENCE)
+        await table.command("scene resume")
+        status = await table.command("scene status")
+        assert f"{oda} (not there any more) (leads)" in str(status.embeds or status.content)
+
+        refused = await table.command("scene next")
+        assert "There is no persona" in refused.content
+        removed = await table.command("scene remove", {"persona": oda})
+        assert removed.content == f"**{oda}** leaves the scene."
+        status = await table.command("scene status")
+        assert "Marta (leads)" in str(status.embeds or status.content)

@@ -162,8 +162,8 @@ def test_each_character_in_the_box_is_written_out(shipped: PersonaLibrary) -> No
         assert 100 <= len(persona.description.split()) <= 250, persona.slug
         assert 40 <= len(persona.voice.split()) <= 90, persona.slug
         assert 3 <= len(persona.examples) <= 5, persona.slug
-        assert 300 <= len(persona.greeting) <= 2000, persona.slug
-        assert dict(persona.openings)["The Drowned Bell"], persona.slug
+        assert 200 <= len(persona.greeting) <= 600, persona.slug
+        assert 600 <= len(dict(persona.openings)["The Drowned Bell"]) <= 2000, persona.slug
         assert persona.sampling.temperature, persona.slug
         assert persona.aliases, persona.slug
 
