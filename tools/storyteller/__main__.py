@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 SEED = 7
-STEPS = 1000
+STEPS = 1080
 VOCABULARY = 4096
 RESULT = Path("bot/model/storyteller.gguf")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,16 @@ import numpy as np
 
 from tools.storyteller.corpus import PERSONAS, conversation
 from tools.storyteller.grammar import invented
-from tools.storyteller.sources import CORPUS, sections
-from tools.storyteller.tokens import pieces
+from tools.storyteller.sources import CORPUS, sections, words
+from tools.storyteller.tokens import START_ID, pieces
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-TOKENS_PER_STEP = 4096
+TOKENS_PER_STEP = 3072
+COPIED_WEIGHT = 3
+"""Weight of learning a word that an answer takes from the players' message; other words weigh 1."""
+EXERCISE_ROWS, EXERCISE_LENGTH = 24, 40
 LENGTHS = {256: 0.72, 640: 0.2, 1536: 0.06, 3072: 0.02}
 """Tokens of a row, and its share of the steps. Every step holds about `TOKENS_PER_STEP` tokens."""
 
@@ -41,8 +45,8 @@ def tokenizer_texts(seed: int, conversations: int) -> Iterator[str]:
     for file in sorted(CORPUS.glob("n*s.txt")):
         for lines in sections(file.name).values():
             for line in lines:
-                words = line.replace("_", " ").replace("*", "").replace("+", "").split()
-                yield from (f" {word}" for word in words for _ in range(12))
+                listed = line.replace("_", " ").replace("*", "").replace("+", "").split()
+                yield from (f" {word}" for word in listed for _ in range(12))
     for card in sorted(PERSONAS.glob("*.toml")):
         yield from [card.read_text(encoding="utf-8")] * 3
     yield from (f" {invented(rng)}" for _ in range(300))
@@ -68,16 +72,44 @@ def row(
     starts: list[int] = []
     parts = list(pieces(conversation(rng, 4 + length // 55, _head_size(rng, length))))
     encoded = iter(tokenizer.encode_batch([part for part, _ in parts if isinstance(part, str)]))
+    asked: set[int] = set()
     for part, learn in parts:
         new = [part] if isinstance(part, int) else next(encoded).ids
-        if part == 1:
+        if part == START_ID:
             starts.append(len(ids))
         ids += new
-        learned += [int(learn)] * len(new)
+        learned += [COPIED_WEIGHT if learn and token in asked else int(learn) for token in new]
+        if isinstance(part, str) and part.endswith(" answers.]"):
+            asked = _takeable(tokenizer, part)
         if len(ids) > length:
             break
     ids, learned = (ids + [0] * (length + 1))[: length + 1], (learned + [0] * (length + 1))[: length + 1]
     return ids, _positions(rng, starts, length, context), learned
+
+
+@cache
+def _plain(tokenizer: Tokenizer) -> frozenset[int]:
+    """Give the ids that stand in every text, which nobody takes from anybody."""
+    small = " ".join(words("grammar.txt", "common"))
+    return frozenset(tokenizer.encode(f' {small} . , ! ? \n [ ] : \' " \'." ." ?" !" *').ids)
+
+
+def _takeable(tokenizer: Tokenizer, message: str) -> set[int]:
+    """Give the ids in a user message that an answer could take up, names as inside a line too."""
+    lines = message.splitlines()[:-1]
+    encoded = tokenizer.encode_batch([*lines, *(f" {line}" for line in lines)])
+    return {token for line in encoded for token in line.ids} - _plain(tokenizer)
+
+
+def exercise(seed: int, step: int, vocabulary: int, first: int) -> Batch:
+    """Give rows of random tokens, each said twice: what is learned from them is to look back and copy."""
+    rng = np.random.default_rng((seed, step))
+    once = rng.integers(first, vocabulary, (EXERCISE_ROWS, EXERCISE_LENGTH))
+    ids = np.concatenate((once, once), axis=1)
+    length = ids.shape[1] - 1
+    weights = np.zeros((EXERCISE_ROWS, length), dtype=np.float32)
+    weights[:, EXERCISE_LENGTH:] = 1
+    return Batch(ids, np.tile(np.arange(length), (EXERCISE_ROWS, 1)), weights)
 
 
 def _positions(rng: Random, starts: list[int], length: int, context: int) -> list[int]:
@@ -101,7 +133,7 @@ def batch(seed: int, step: int, tokenizer: Tokenizer, context: int) -> Batch:
     rows: list[tuple[list[int], list[int], list[int]]] = []
     while len(rows) < max(2, round(TOKENS_PER_STEP / length / 2) * 2):
         new = row(rng, tokenizer, length, context)
-        if sum(new[2]) > length // 8:  # a head that fills the row teaches nothing
+        if sum(map(bool, new[2])) > length // 8:  # a head that fills the row teaches nothing
             rows.append(new)
     ids, positions, learned = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
     return Batch(ids, positions, learned.astype(np.float32)[:, 1:])

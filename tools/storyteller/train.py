@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from tools.storyteller.data import Batch, batch
+from tools.storyteller.data import Batch, batch, exercise
 from tools.storyteller.model import Shape, Storyteller, rotation
 from tools.storyteller.muon import Muon
+from tools.storyteller.tokens import SPECIALS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 MUON_RATE, MUON_DECAY = 0.02, 0.02
 ADAM_RATE = 0.004
 WARMUP = 30
+
+
+EXERCISES = 180
+"""Steps of copying random tokens before the first story: the habit forms there at a tenth of the cost."""
 
 
 def schedule(step: int, steps: int) -> float:
@@ -79,9 +84,15 @@ def train(
     workers = Workers(network, threads)
     smooth, begun = math.nan, time.monotonic()
     with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(batch, seed, 0, tokenizer, shape.context)
+
+        def prepare(step: int) -> Future[Batch]:
+            if step < EXERCISES:
+                return ahead.submit(exercise, seed, step, shape.vocabulary, len(SPECIALS))
+            return ahead.submit(batch, seed, step, tokenizer, shape.context)
+
+        coming = prepare(0)
         for step in range(steps):
-            data, coming = coming.result(), ahead.submit(batch, seed, step + 1, tokenizer, shape.context)
+            data, coming = coming.result(), prepare(step + 1)
             value = workers.backward(data)
             share = schedule(step, steps)
             for group in adam.param_groups:
