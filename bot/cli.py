@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot import __version__
+from bot import __version__, model_cli
 from bot.errors import HearthsideError, SetupError
 from bot.settings import Settings, load_settings
 
@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("replay", help="print the prompt that an answer was given to")
     command.add_argument("message", metavar="MESSAGE_ID", help="a message that shows the answer, or its link")
     command.set_defaults(command=_replay)
+
+    model_cli.add_commands(commands)
     return parser
 
 

@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bot.doctor": ("bot",),
     "bot.replay": ("bot",),
     "bot.cli": ("bot",),
+    "bot.model_cli": (*GROUND_FLOOR, "bot.model"),
     "bot.__main__": ("bot.cli",),
     "bot.__init__": (),
 }
