@@ -28,6 +28,31 @@ CHATML = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}"
 )
+# The marks are ChatML's in all of them, since those are the special tokens that the vocabulary has; what is
+# demanded of the roles is what Gemma 2's and Mistral 7B Instruct v0.1's own templates demand, in their words.
+GEMMA = (
+    "{%- if messages[0]['role'] == 'system' -%}"
+    "{{- raise_exception('System role not supported') -}}{%- endif -%}"
+    "{%- for message in messages -%}"
+    "{%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}"
+    "{{- raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') -}}"
+    "{%- endif -%}"
+    "{%- set role = 'model' if message['role'] == 'assistant' else message['role'] -%}"
+    "{{- '<|im_start|>' + role + '\n' + message['content'] | trim + '<|im_end|>\n' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>model\n' -}}{%- endif -%}"
+)
+MISTRAL = (
+    "{%- for message in messages -%}"
+    "{%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}"
+    "{{- raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') -}}"
+    "{%- endif -%}"
+    "{%- if message['role'] == 'user' -%}{{- '<|im_start|>' + message['content'] + '<|im_end|>' -}}"
+    "{%- else -%}{{- message['content'] + '<|im_end|>' -}}{%- endif -%}"
+    "{%- endfor -%}"
+)
+DEAF = CHATML.replace("messages -%}", "messages if message['role'] != 'system' -%}", 1)
+"""Drops what a system message says, without a word."""
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>", "<|spare_0|>", "<|spare_1|>")
 MERGES = 90
 LAYERS, HIDDEN, HEADS, KV_HEADS, FEED_FORWARD = 2, 64, 4, 2, 128
@@ -40,16 +65,19 @@ _WORDS = (
 )
 
 
-def write_tiny_gguf(path: Path, context: int = 8192, seed: int = 0, ends_after: float = 40) -> Path:
+def write_tiny_gguf(
+    path: Path, context: int = 8192, seed: int = 0, ends_after: float = 40, template: str = CHATML
+) -> Path:
     """Write the model to `path` and give the path back; equal arguments give equal bytes.
 
     `context` is the length in tokens that the model claims to be trained for, `ends_after` how many tokens an
-    answer has on average at temperature 1.
+    answer has on average at temperature 1, `template` its chat template.
     """
     pieces, merges = _vocabulary()
     writer = gguf.GGUFWriter(path, "llama")
     _add_shape(writer, context, len(pieces) + len(SPECIALS))
     _add_tokenizer(writer, pieces, merges)
+    writer.add_chat_template(template)
     for name, tensor in _weights(pieces, seed, ends_after).items():
         writer.add_tensor(name, tensor if tensor.ndim == 1 else tensor.astype(np.float16))
     writer.write_header_to_file()
@@ -85,7 +113,6 @@ def _add_tokenizer(writer: gguf.GGUFWriter, pieces: list[str], merges: list[str]
     writer.add_eos_token_id(len(pieces) + SPECIALS.index("<|im_end|>"))
     writer.add_pad_token_id(len(pieces) + SPECIALS.index("<|pad|>"))
     writer.add_add_bos_token(False)
-    writer.add_chat_template(CHATML)
 
 
 def _vocabulary() -> tuple[list[str], list[str]]:

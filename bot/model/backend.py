@@ -15,6 +15,15 @@ def wire_messages(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
+def fold_system(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
+    """Give the same prompt for a template without a system role: its text opens the first user message."""
+    match messages:
+        case [ChatMessage("system"), ChatMessage("user"), *_]:
+            text = f"{messages[0].content}\n\n{messages[1].content}"
+            return (ChatMessage("user", text), *messages[2:])
+    return tuple(messages)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """One model that a server offers. `context_length`: tokens for one request; None where unknown."""

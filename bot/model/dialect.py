@@ -16,6 +16,7 @@ from bot.chat import ChatMessage, Sampling, Usage
 from bot.errors import BackendUnavailableError
 from bot.model.address import ServerAddress
 from bot.model.backend import Capabilities, ModelInfo, wire_messages
+from bot.model.failures import refuses_roles
 from bot.model.routes import RefusedError, Routes
 
 PROBE_S = 2.0
@@ -25,6 +26,8 @@ COUNT_S = 5.0
 
 _SAMPLE = "Ägir's hall, 12:34 — “Who knocks?” <|im_end|> naïve 東京 🎲\n\tdef f(x): return x**2  # …"
 """Text that tokenizers split differently: the ids they give for it tell them apart."""
+_SYSTEM = "You keep the inn."
+"""A system message that is looked for in what a template makes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,14 @@ class Served:
     """What a server had to offer when it was last asked; the first of `models` answers by default.
 
     `path` is where that one lies on the server's machine, a file or a folder; empty where it does not say.
+    `no_system_role`: its chat template has none.
     """
 
     models: tuple[ModelInfo, ...] = ()
     capabilities: Capabilities = field(default_factory=Capabilities)
     fingerprint: str = "unknown"
     path: str = ""
+    no_system_role: bool = False
 
 
 class Dialect(Protocol):
@@ -226,8 +231,22 @@ async def _probe_llama(
             "llama.cpp", ids, counted, properties.get("chat_template"), _special(properties, models, ids)
         ),
         path=_text(properties.get("model_path")),
+        no_system_role=await _lacks_system_role(routes, address, properties),
     )
     return LlamaCpp(routes, address, served, older=older)
+
+
+async def _lacks_system_role(routes: Routes, address: ServerAddress, properties: dict[str, Any]) -> bool:
+    """Find out what the chat template does with a system message: newer builds say so, older ones show it."""
+    said = _mapping(properties.get("chat_template_caps")).get("supports_system_role")
+    if isinstance(said, bool):
+        return not said
+    body = {"messages": wire_messages([ChatMessage("system", _SYSTEM), ChatMessage("user", "Hello.")])}
+    try:
+        answer = await routes.post(f"{address.root}/apply-template", body, timeout_s=PROBE_S)
+    except RefusedError as error:
+        return refuses_roles(error.status, error.body)
+    return _SYSTEM not in str(_mapping(answer).get("prompt", _SYSTEM))
 
 
 async def _probe_vllm(

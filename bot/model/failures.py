@@ -40,6 +40,12 @@ _UNSUPPORTED = re.compile(
     r"|extra (inputs|fields)",
     re.IGNORECASE,
 )
+# What chat templates raise, as servers pass it on: Gemma 2 and 3; Mistral and Llama 2; Mistral's newer ones.
+_ROLES = re.compile(
+    r"system role (is )?not supported|roles must alternate|only user(,| and) assistant"
+    r"|does not support (the )?system|system (message|role|prompt)s?\b.{0,40}not (allowed|supported)",
+    re.IGNORECASE,
+)
 _KEY_HINT = "Set MODEL_API_KEY to the key it expects."
 _ADDRESS_HINT = "Check that MODEL_URLS has its OpenAI-compatible address, such as http://127.0.0.1:8080/v1."
 _NETWORK: tuple[tuple[type[BaseException], str], ...] = (
@@ -109,6 +115,14 @@ def names_unsupported(status: int, body: str, parameters: frozenset[str]) -> fro
     if status not in {400, 422} or _TOO_LONG.search(message) or not _UNSUPPORTED.search(message):
         return frozenset()
     return frozenset(name for name in parameters if re.search(rf"\b{name}\b", message))
+
+
+def refuses_roles(status: int, body: str) -> bool:
+    """Tell whether a server's chat template wants nothing but user and assistant, in turn.
+
+    llama.cpp before its `chat_template_caps` answered 500 to what a template raised, others 400.
+    """
+    return status in {400, 422, 500} and bool(_ROLES.search(str(_error_object(body).get("message") or "")))
 
 
 def _too_long(name: str, error: dict[str, Any], message: str) -> PromptTooLongError:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from bot.chat import ChatMessage, ChatRequest, Delta, TokenCount
 from bot.errors import BackendError
 from bot.model.address import ServerAddress, parse_address
-from bot.model.backend import Capabilities, ModelInfo, wire_messages
+from bot.model.backend import Capabilities, ModelInfo, fold_system, wire_messages
 from bot.model.dialect import Dialect, PlainOpenAI, is_model_list, probe, signature
-from bot.model.failures import broke_off, names_unsupported, not_a_model_server, refused
+from bot.model.failures import broke_off, names_unsupported, not_a_model_server, refused, refuses_roles
 from bot.model.routes import RefusedError, Routes, Timeouts
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class OpenAIServer:
         self._dialect: Dialect | None = None
         self._signature = ""
         self._unsupported: frozenset[str] = frozenset()
+        self._no_system_role: set[str] = set()  # models that were found out by a refusal
 
     def __repr__(self) -> str:
         """Name it without its key."""
@@ -112,6 +113,7 @@ class OpenAIServer:
         """Have the server asked again what it is: it went away, and another may come back in its place."""
         self._dialect = None
         self._unsupported = frozenset()
+        self._no_system_role.clear()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """Answer, piece by piece; see `Backend.stream`."""
@@ -134,7 +136,8 @@ class OpenAIServer:
         dialect = await self._known()
         if not dialect.served.capabilities.counts:
             return None
-        tokens = await dialect.count(messages, self._resolve(model))
+        name = self._resolve(model)
+        tokens = await dialect.count(fold_system(messages) if self._folds(name) else messages, name)
         return None if tokens is None else TokenCount(tokens, exact=True)
 
     async def token_ids(self, text: str) -> list[int] | None:
@@ -213,7 +216,7 @@ class OpenAIServer:
     def _body(self, dialect: Dialect, request: ChatRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._resolve(request.model) or "default",
-            "messages": wire_messages(request.messages),
+            "messages": request.messages,
             "max_tokens": request.max_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -237,21 +240,32 @@ class OpenAIServer:
 
     def _learn(self, error: RefusedError, body: dict[str, Any]) -> None:
         """Remember what the server does not support, or raise what it said if that is not the matter."""
+        model = str(body["model"])
+        if refuses_roles(error.status, error.body) and not self._folds(model):
+            self._no_system_role.add(model)
+            return
         unsupported = names_unsupported(
             error.status, error.body, frozenset(body) - _REQUIRED - self._unsupported
         )
         if not unsupported:
             offered = tuple(m.name for m in self._dialect.served.models) if self._dialect else ()
-            raise refused(
-                self.name, error.status, error.body, model=str(body["model"]), offered=offered
-            ) from None
+            raise refused(self.name, error.status, error.body, model=model, offered=offered) from None
         self._unsupported |= unsupported
 
     def _supported(self, body: dict[str, Any]) -> dict[str, Any]:
         kept = {name: value for name, value in body.items() if name not in self._unsupported}
+        folds = self._folds(str(body["model"]))
+        kept["messages"] = wire_messages(fold_system(body["messages"]) if folds else body["messages"])
         if "max_tokens" in self._unsupported:
             kept["max_completion_tokens"] = body["max_tokens"]  # OpenAI's newer name for the same bound
         return kept
+
+    def _folds(self, model: str) -> bool:
+        """Whether a model is sent the system text in the first user message, for want of a system role."""
+        if model in self._no_system_role:
+            return True
+        served = self._dialect.served if self._dialect else None
+        return bool(served and served.no_system_role and model in {"", self._resolve(None)})
 
     def _resolve(self, model: str | None) -> str:
         """Give the name to ask for: the server's first where none was asked for or where it has none such."""

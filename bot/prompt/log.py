@@ -18,7 +18,7 @@ templates are defused (`bot.prompt.text.clean`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.chat import ChatMessage
@@ -124,9 +124,3 @@ def _told(head: Head, entries: Iterable[Entry]) -> tuple[list[ChatMessage], list
         elif line := entry_line(entry):
             lines.append(line)
     return messages, lines
-
-
-def fold_system(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
-    """Give the same prompt for a template without a system role: its text opens the first user message."""
-    system, first, *rest = messages
-    return (ChatMessage("user", f"{system.content}\n\n{first.content}"), *rest)

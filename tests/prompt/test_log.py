@@ -12,7 +12,6 @@ from bot.prompt.log import (
     cue,
     entry_line,
     entry_text,
-    fold_system,
     render,
     render_head,
 )
@@ -137,12 +136,3 @@ def test_a_name_is_one_short_line(name: str) -> None:
     assert 1 <= len(shown) <= 64
     assert not set(shown) & set("[]:<>")
     assert table_name(shown) == shown
-
-
-def test_a_template_without_a_system_role_gets_its_text_in_front_of_the_first_line() -> None:
-    prompt = render(BELL, [said("Ann", "Hello?"), answered("Marta", "Hm.")], "Marta")
-    folded = fold_system(prompt)
-
-    assert [message.role for message in folded] == ["user", "assistant", "user"]
-    assert folded[0].content == f"{render_head(BELL)}\n\nAnn: Hello?\n[Marta answers.]"
-    assert folded[1:] == prompt[2:]
