@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ TAGS = 32
 LABEL_CHARACTERS = 200  # a model's, a LoRA's or a tag's name
 URL_CHARACTERS = 2048
 EXAMPLE_CHARACTERS = 1_600  # of a card in the prompt; about 400 tokens
+PLAYER = "Player"  # what a card calls whoever plays: the same for everybody at the table
 
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -95,20 +96,32 @@ class Persona:
             raise PersonaFieldError(name, problem)
 
 
-def card(persona: Persona, *, example_characters: int = EXAMPLE_CHARACTERS) -> str:
+def card(
+    persona: Persona, macros: Macros | None = None, *, example_characters: int = EXAMPLE_CHARACTERS
+) -> str:
     """Give what the prompt's head says about one character, beginning with `## NAME`.
 
-    It is the same text for the same persona, always: the head of a prompt must not change from turn to
-    turn. Example lines are added whole while they fit into `example_characters`.
+    It is the same text for the same persona and `macros`, as long as those draw the same: the head of a
+    prompt must not change from turn to turn. Example lines are added whole while they fit into
+    `example_characters`.
     """
-    stable = Macros(char=persona.name, user="Player", rng=Random(persona.slug))  # noqa: S311  # a choice of words, not a secret
-    parts = [f"## {persona.name}", persona.description, persona.scenario]
-    if persona.voice:
-        parts.append(f"How {persona.name} talks: {persona.voice}")
+    drawn = Random(persona.slug)  # noqa: S311  # a choice of words, not a secret
+    own = in_words_of(persona, macros or Macros(persona.name, PLAYER, rng=drawn, seed=persona.slug))
+    parts = [f"## {persona.name}", own.description, own.scenario]
+    if own.personality:
+        parts.append(f"How {persona.name} talks: {own.personality}")
     lines = list(_example_lines(persona, example_characters))
     if lines:
-        parts.append("\n".join([f"{persona.name} in play:", *lines]))
-    return "\n\n".join(expand(part, stable) for part in parts if part)
+        parts.append(expand("\n".join([f"{persona.name} in play:", *lines]), own))
+    return "\n\n".join(part for part in parts if part)
+
+
+def in_words_of(persona: Persona, macros: Macros) -> Macros:
+    """Give macros that also stand for what is written about the character; those inside it are replaced."""
+    own = replace(macros, char=persona.name, drops_hidden_keys=True)
+    own = replace(own, description=expand(persona.description, own))
+    own = replace(own, scenario=expand(persona.scenario, own))
+    return replace(own, personality=expand(persona.voice, own))
 
 
 def opening(persona: Persona, title: str) -> str:

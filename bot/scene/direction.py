@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import HearthsideError, TableError
-from bot.persona.macros import Macros, expand
+from bot.persona.macros import expand
 from bot.persona.persona import Persona, opening
 from bot.scene.ports import Speaker
 from bot.scene.scene import Scene
+from bot.scene.wording import passing
 from bot.store import log, scenes, turns
 from bot.store.records import Entry, EntryKind, Mode, Preferences, SceneRecord, SceneState
 
@@ -111,10 +112,8 @@ class Direction:
 
     async def _open(self, scene: Scene, lead: Persona, starter: str) -> None:
         """Post the opening: a narrator reads the premise, everybody else greets."""
-        greeting = expand(
-            opening(lead, scene.record.title),
-            Macros(char=lead.name, user=starter, rng=self._rng, clock=self._table.clock),
-        )
+        macros = passing(scene.record, lead, starter, self._table.clock, self._rng)
+        greeting = expand(opening(lead, scene.record.title), macros)
         text = (lead.narrator and scene.record.premise) or greeting
         if not text:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.persona.macros import LIMIT, Macros, expand
+from bot.persona.macros import DRAWS, LIMIT, Macros, expand
 
 
 class Noon:
@@ -26,7 +27,26 @@ class Noon:
         raise NotImplementedError
 
 
-HERE = Macros(char="Marta", user="Ada", rng=Random(7), clock=Noon(), zone=UTC)  # noqa: S311  # seeded
+def threes(dice: str) -> int | None:
+    """Roll dice that always show a three."""
+    return {"1d20": 3, "d6+2": 5, "d20": 3, "2d6": 6}.get(dice)
+
+
+HERE = Macros(
+    char="Marta",
+    user="Ada",
+    description="An innkeeper.",
+    personality="Curt.",
+    scenario="It rains.",
+    persona="A thief.",
+    last_message="“Is {{char}} in?”",
+    rng=Random(7),  # noqa: S311  # seeded
+    seed="a scene",
+    roll=threes,
+    clock=Noon(),
+    zone=UTC,
+    drops_hidden_keys=True,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +63,19 @@ HERE = Macros(char="Marta", user="Ada", rng=Random(7), clock=Noon(), zone=UTC)  
         ("{{random::only}}", "only"),
         ("{{random::{{user}}::{{user}}}}", "Ada"),
         ("{{random}} {{random::}}", "{{random}} "),
-        ("{{lastMessage}} {{unknown::x}}", "{{lastMessage}} {{unknown::x}}"),
+        ("{{random:only}}", "only"),
+        (r"{{random:Well\, then}}", "Well, then"),
+        (
+            "{{description}} {{Personality}} {{scenario}} {{persona}}",
+            "An innkeeper. Curt. It rains. A thief.",
+        ),
+        ("{{lastMessage}} {{unknown::x}}", "“Is {{char}} in?” {{unknown::x}}"),
+        ("a{{comment: ask {{user}} :: later}}b{{hidden_key:inn, tavern}}c", "abc"),
+        ("{{roll:1d20}} {{Roll: d6+2 }} {{roll::2d6}} {{roll:20}}", "3 5 6 3"),
+        ("{{roll:9999999d9999999}} {{roll:}} {{roll}}", "{{roll:9999999d9999999}} {{roll:}} {{roll}}"),
+        ("{{pick::only}}", "only"),
+        ("{{pick}} {{original}}", "{{pick}} {{original}}"),
+        ("{{user:x}} {{time::x}}", "{{user:x}} {{time::x}}"),
         ("{{unknown {{user}}}}", "{{unknown Ada}}"),
         ("{{user", "{{user"),
         ("user}} and {{{{", "user}} and {{{{"),
@@ -56,9 +88,52 @@ def test_macros_are_replaced_and_everything_else_stays(written: str, read: str) 
     assert expand(written, HERE) == read
 
 
-def test_random_takes_each_choice_sooner_or_later() -> None:
-    drawn = {expand("{{random::ale:: cider ::{{char}}'s best}}", HERE) for _ in range(60)}
-    assert drawn == {"ale", "cider", "Marta's best"}
+@pytest.mark.parametrize(
+    "written",
+    ["{{random::ale:: cider ::{{char}}'s best}}", "{{random:ale, cider,{{char}}'s best}}"],
+)
+def test_random_takes_each_choice_sooner_or_later(written: str) -> None:
+    assert {expand(written, HERE) for _ in range(60)} == {"ale", "cider", "Marta's best"}
+
+
+def test_pick_stays_with_its_choice_for_a_scene() -> None:
+    hair = "Her hair is {{pick::red::black::grey::white}}."
+    picked = expand(hair, HERE)
+    assert {expand(hair, HERE) for _ in range(20)} == {picked}
+    assert picked in expand(f"Before it something else was written. {{{{pick:a,b}}}} {hair}", HERE)
+    assert len({expand(hair, replace(HERE, seed=f"scene {number}")) for number in range(40)}) == 4
+
+
+def test_two_picks_in_one_text_choose_each_for_itself() -> None:
+    pair = expand("{{pick:a,b,c,d,e,f,g,h}}" * 8, HERE)
+    assert len(set(pair)) > 1
+
+
+def test_what_is_inside_a_pick_may_change_without_another_choice() -> None:
+    told = "{{pick::{{user}} is late::{{user}} is early}}"
+    when = {
+        expand(told, replace(HERE, user=name)).removeprefix(name)
+        for name in ("Ada", "Bo", "Cleo", "Dov", "Eve")
+    }
+    assert len(when) == 1
+
+
+def test_hidden_keys_can_be_left_to_a_lorebook() -> None:
+    kept = expand("{{hidden_key:{{char}}}}{{comment:x}}", replace(HERE, drops_hidden_keys=False))
+    assert kept == "{{hidden_key:Marta}}"
+
+
+def test_no_text_draws_without_end() -> None:
+    thrown = expand("{{roll:1d20}}" * 1_000, HERE)
+    assert thrown == "3" * DRAWS + "{{roll:1d20}}" * (1_000 - DRAWS)
+
+
+def test_long_words_in_many_macros_stay_within_the_bound() -> None:
+    novel = replace(HERE, description="x" * LIMIT)
+    started = time.perf_counter()
+    assert expand("{{description}}" * 2_000, novel) == "x" * LIMIT
+    assert len(expand("{{//" + "{{description}}" * 2_000 + "}}{{unknown {{description}} ", novel)) <= LIMIT
+    assert time.perf_counter() - started < 1
 
 
 def test_a_name_that_looks_like_a_macro_stays_a_name() -> None:
@@ -69,7 +144,8 @@ def test_a_name_that_looks_like_a_macro_stays_a_name() -> None:
 
 
 def test_without_a_clock_or_dice_their_macros_stay_as_written() -> None:
-    assert expand("{{time}} {{random::a::b}}", Macros("Marta", "Ada")) == "{{time}} {{random::a::b}}"
+    written = "{{time}} {{random::a::b}} {{pick::a::b}} {{roll:1d20}}"
+    assert expand(written, Macros("Marta", "Ada")) == written
 
 
 def test_the_clock_is_read_in_the_tables_time_zone() -> None:
@@ -83,6 +159,12 @@ _PIECES = st.sampled_from(
         "}}",
         "::",
         "random",
+        "pick",
+        "roll:20",
+        ":",
+        ",",
+        "description",
+        "hidden_key:",
         "char",
         "user",
         "trim",
@@ -112,7 +194,21 @@ def test_text_without_macros_is_unchanged(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["{{", "}}", "{{user}}", "{{random::", "{{trim}}", "\n", "{{ ", "<user>", "{{//{{", "::"]
+    "piece",
+    [
+        "{{",
+        "}}",
+        "{{user}}",
+        "{{random::",
+        "{{trim}}",
+        "\n",
+        "{{ ",
+        "<user>",
+        "{{//{{",
+        "::",
+        "{{pick:a,b}}",
+        "{{random:,",
+    ],
 )
 def test_a_wall_of_macros_takes_no_time(piece: str) -> None:
     started = time.perf_counter()

@@ -51,8 +51,26 @@ def test_what_is_meant_for_people_never_reaches_the_model() -> None:
 
 
 def test_a_card_is_the_same_every_time() -> None:
-    odd = Persona("odd", "Odd", description="{{random::a::b::c::d::e}} {{time}}")
+    odd = Persona("odd", "Odd", description="{{random::a::b::c::d::e}} {{pick::a::b::c::d::e}} {{time}}")
     assert len({card(odd) for _ in range(20)}) == 1
+
+
+def test_what_is_written_about_a_character_can_be_spoken_of_elsewhere_in_its_card() -> None:
+    twins = Persona(
+        "ilk",
+        "Ilk",
+        description="{{char}} is {{random::tall::small}}, says {{user}}. {{description}}",
+        voice="{{personality}}Like this: {{scenario}}",
+        scenario="{{description}} It rains.",
+        examples=(Example("Who?", "{{personality}}"),),
+    )
+    _, described, *_ = card(twins).split("\n\n")
+    assert described in {"Ilk is tall, says Player. ", "Ilk is small, says Player. "}
+    scenario = f"{described} It rains."
+    assert card(twins) == (
+        f"## Ilk\n\n{described}\n\n{scenario}\n\nHow Ilk talks: Like this: {scenario}\n\n"
+        f"Ilk in play:\nPlayer: Who?\nIlk: Like this: {scenario}"
+    )
 
 
 def test_example_lines_are_added_whole_while_they_fit() -> None:
