@@ -15,6 +15,7 @@ from bot.prompt.log import Head, render, render_ahead, render_head
 from bot.prompt.tokens import EstimatingCounter, entry_tokens
 from bot.prompt.window import Budget, longest_turn, plan
 from bot.scene.counting import ServerCounter
+from bot.scene.wording import lasting
 from bot.store import log, scenes
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class Prompter:
 
     def _head(self, scene: Scene) -> Head:
         cast = (self._personas.get(slug) for slug in scene.cast)
-        return Head(scene.record.title, scene.record.premise, tuple(card(one) for one in cast if one))
+        return Head(scene.record.title, scene.record.premise, tuple(card(one, lasting(scene.record, one)) for one in cast if one))
 
     async def _count(self, scene: Scene, counter: ServerCounter, head: Head) -> tuple[Entry, ...]:
         """Count what this tokenizer has not counted yet: the head, and the entries that are new to it."""
