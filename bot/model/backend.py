@@ -74,6 +74,10 @@ class Backend(Protocol):
         """
         ...
 
+    def as_sent(self, messages: Sequence[ChatMessage], model: str | None = None) -> tuple[ChatMessage, ...]:
+        """Give messages as `stream` last wrote them: folded, for a model without a system role."""
+        ...
+
     async def count(self, messages: Sequence[ChatMessage], model: str | None = None) -> TokenCount | None:
         """Count what the server will bill as prompt tokens, template included. None where it cannot."""
         ...

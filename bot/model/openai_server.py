@@ -131,6 +131,10 @@ class OpenAIServer:
             raise broke_off(self.name)
         yield Delta(finish_reason=str(finish_reason), usage=usage)
 
+    def as_sent(self, messages: Sequence[ChatMessage], model: str | None = None) -> tuple[ChatMessage, ...]:
+        """Give messages as `stream` last wrote them: folded, for a model without a system role."""
+        return fold_system(messages) if self._folds(self._resolve(model) or "default") else tuple(messages)
+
     async def count(self, messages: Sequence[ChatMessage], model: str | None = None) -> TokenCount | None:
         """Count what the server will bill as prompt tokens, template included."""
         dialect = await self._known()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.chat import ChatMessage
 from bot.prompt.log import Head, render
 from bot.prompt.window import CUT_MARK, shortened_to
 from bot.store.records import Entry
+
+Form = Callable[[tuple[ChatMessage, ...]], tuple[ChatMessage, ...]]
 
 ANOTHER_VERSION = "Another version of Hearthside writes prompts differently."
 
@@ -49,19 +51,22 @@ def rebuild(
     shortened: Mapping[int, int],
     edited: set[int],
     sha256: str,
+    forms: Iterable[Form] = (),
 ) -> Rebuilt:
     """Write the prompt that asked `speaker` to answer, from the whole log's `entries` as they are now.
 
     `head` is the text in front of the log; `window` and `edited` are places (`seq`) in it: what stood in the
-    prompt, and what was changed after it; `shortened` is what `shortened_lengths` gave then.
+    prompt, and what was changed after it; `shortened` is what `shortened_lengths` gave then. `forms` are
+    other forms in which a server may have been sent the same messages.
     """
     there = {entry.seq: entry for entry in entries}
     stood = [there[seq] for seq in window if seq in there]
     as_sent = [_as_it_stood(entry, shortened.get(entry.seq)) for entry in stood]
     log = render(Head("", ""), [one or entry for one, entry in zip(as_sent, stood, strict=True)], speaker)
     messages = (ChatMessage("system", head), *log[1:])
-    if prompt_sha256(messages) == sha256:
-        return Rebuilt(messages, identical=True)
+    for sent in (messages, *(form(messages) for form in forms)):
+        if prompt_sha256(sent) == sha256:
+            return Rebuilt(sent, identical=True)
     causes = [f"Entry {seq} of the story was deleted since." for seq in window if seq not in there]
     causes += [
         f"Entry {entry.seq} of the story, by {entry.speaker or 'the table'}, was edited since."

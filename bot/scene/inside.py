@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bot.errors import BackendError, TableError
+from bot.model.backend import fold_system
 from bot.prompt.replay import rebuild
 from bot.store import answers, log
 from bot.store.records import EntryKind
@@ -110,6 +111,7 @@ async def replay(store: Store, message_id: int) -> Rebuilt:
         shortened=record.shortened,
         edited=edited,
         sha256=record.prompt_sha256,
+        forms=[fold_system],
     )
 
 

@@ -67,7 +67,7 @@ class Making:
             sampling=replace(self._request.sampling, max_tokens=None),
             stop=prompt.stop,
             max_tokens=prompt.max_tokens,
-            prompt_sha256=prompt_sha256(prompt.messages),
+            prompt_sha256=prompt_sha256(self._backend.as_sent(prompt.messages, prompt.model)),
             head=prompt.messages[0].content,
             window=tuple(entry.seq for entry in prompt.entries),
             shortened=shortened_lengths(prompt.entries),
