@@ -20,6 +20,7 @@ from bot.rehearsal.play_turn import Patience
 from bot.rehearsal.room import Room
 from bot.rehearsal.script import ScriptLines
 from bot.rehearsal.terminal_client import TerminalClient
+from bot.rehearsal.terminal_files import Downloads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -45,7 +46,7 @@ class PlayOptions:
 
     `script` is a file of lines; without one, standard input is played unless it is a terminal.
     `bot_command` starts the bot, with `environment` on top of this process's and of the address of the room.
-    `start_seconds` bounds its start.
+    `start_seconds` bounds its start. What the bot attaches is kept in `downloads` beside the log.
     """
 
     script: Path | None = None
@@ -112,7 +113,8 @@ async def rehearsal(options: PlayOptions) -> AsyncIterator[tuple[TerminalClient,
                 options.bot_command, environment, log_path=options.log_path, folder=PROJECT, complain=say
             ) as bot:
                 await _ready(room, application, bot, options.start_seconds)
-                yield TerminalClient(room, guild, application, campaign, first), bot
+                downloads = Downloads(options.log_path.parent / "downloads")
+                yield TerminalClient(room, guild, application, campaign, first, downloads), bot
 
 
 async def _ready(room: Room, application: Application, bot: BotProcess, seconds: float) -> None:

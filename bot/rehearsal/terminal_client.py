@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import TableError
-from bot.rehearsal.terminal_commands import Catalogue, Choice, Command, Option, chosen_value
+from bot.rehearsal.terminal_commands import Catalogue, Choice, Command, Option, OptionKind, chosen_value
+from bot.rehearsal.terminal_files import paths, read_upload
 from bot.rehearsal.terminal_line import CLIENT_WORDS, Press, Say, Slash, Typed, Word
 from bot.rehearsal.terminal_modal import select_values
 from bot.rehearsal.terminal_names import Directory
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
 
     from bot.rehearsal.guilds import Channel, Guild, Member
     from bot.rehearsal.interactions import Interaction
+    from bot.rehearsal.message_forms import Upload
     from bot.rehearsal.messages import Message
     from bot.rehearsal.people import Application
     from bot.rehearsal.room import Room
+    from bot.rehearsal.terminal_files import Downloads
 
 _OFFERED_AT_MOST = 25
 
@@ -41,11 +45,18 @@ class Left:
 class TerminalClient:
     """Does in the room what a player types, as the player who speaks now.
 
-    Everything a player can get wrong, and everything Discord refuses, is raised as TableError.
+    Everything a player can get wrong, and everything Discord refuses, is raised as TableError. What the bot
+    attaches to its messages is kept in `downloads`.
     """
 
     def __init__(
-        self, room: Room, guild: Guild, application: Application, channel: Channel, member: Member
+        self,
+        room: Room,
+        guild: Guild,
+        application: Application,
+        channel: Channel,
+        member: Member,
+        downloads: Downloads,
     ) -> None:
         self.room = room
         self.guild = guild
@@ -53,6 +64,7 @@ class TerminalClient:
         self.channel = channel
         self.member = member
         self.names = Directory(guild)
+        self._downloads = downloads
         self._controls: dict[int, tuple[Message, str]] = {}
         self._numbers: dict[tuple[int, str], int] = {}
 
@@ -80,7 +92,12 @@ class TerminalClient:
 
     def text(self, message: Message) -> str:
         """Read a message, numbering its controls. `""` for one that shows nothing (yet)."""
-        return message_text(message, self.names, lambda custom_id: self._number(message, custom_id))
+        return message_text(
+            message,
+            self.names,
+            number=lambda custom_id: self._number(message, custom_id),
+            tell_file=self._downloads.tell,
+        )
 
     def speaker(self, message: Message) -> str:
         """Give the name above a message, on one line."""
@@ -120,6 +137,10 @@ class TerminalClient:
         """List the names of roles."""
         return self.names.roles()
 
+    async def files(self, typed: str) -> list[str]:
+        """List the paths on this machine that begin so."""
+        return await asyncio.to_thread(paths, typed)
+
     async def ask(
         self, command: Command, given: Mapping[str, str], focused: Option, typed: str
     ) -> list[Choice]:
@@ -144,9 +165,13 @@ class TerminalClient:
         values = {option.name: await self._value(command, option, typed) for option in options}
         return await self.room.command(self.member, self.channel, command.path, values)
 
-    async def _value(self, command: Command, option: Option, typed: Mapping[str, str]) -> str | int | float:
-        """Send what a choice stands for where its name was typed, as Discord's own client does."""
+    async def _value(
+        self, command: Command, option: Option, typed: Mapping[str, str]
+    ) -> str | int | float | Upload:
+        """Send what a choice stands for where its name was typed, as Discord's own client does, and files."""
         raw = typed[option.name]
+        if option.kind == OptionKind.ATTACHMENT:
+            return await asyncio.to_thread(read_upload, raw)
         others = {name: value for name, value in typed.items() if name != option.name}
         choices = await self.ask(command, others, option, raw) if option.autocomplete else option.choices
         chosen = chosen_value(choices, raw)
@@ -226,7 +251,7 @@ def keys_page() -> str:
     words = [(f"/{word} {argument}".strip(), about) for word, (argument, about) in CLIENT_WORDS.items()]
     words += [
         ("#3", "press the button numbered 3; #3 red, blue: choose in a select"),
-        ("Tab", "complete a command, an option, a name"),
+        ("Tab", "complete a command, an option, a name, the path of a file"),
         ("Alt-Enter", "begin a new line in what you say"),
         ("Ctrl-C", "clear the line, or close a form"),
     ]

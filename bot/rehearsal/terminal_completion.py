@@ -53,6 +53,10 @@ class Source(Protocol):
         """List what can be chosen in a select."""
         ...
 
+    async def files(self, typed: str) -> Sequence[str]:
+        """List the paths on this machine that begin so; folders end with a slash."""
+        ...
+
     async def ask(
         self, command: Command, given: Mapping[str, str], focused: Option, typed: str
     ) -> Sequence[Choice]:
@@ -141,7 +145,19 @@ async def _values(
     if option.autocomplete:
         offered = [choice.name for choice in await source.ask(command, given, option, wanted)]
         return [Suggestion(f"{quote(name)} ", len(typed), name, option.name) for name in offered]
+    if option.kind == OptionKind.ATTACHMENT:
+        return [_file(path, len(typed)) for path in await source.files(wanted)]
     return _pick(_fixed(option, source), wanted, len(typed), about=option.name)
+
+
+def _file(path: str, replaces: int) -> Suggestion:
+    """Suggest a path; after a folder it goes on, so that its quotation mark stays open."""
+    quoted = quote(path)
+    if path.endswith("/"):
+        text, about = (quoted if quoted == path else quoted[:-1]), "folder"
+    else:
+        text, about = f"{quoted} ", "file"
+    return Suggestion(text, replaces, re.split(r"[/\\](?=.)", path)[-1], about)
 
 
 def _fixed(option: Option, source: Source) -> Iterable[str]:

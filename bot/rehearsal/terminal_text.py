@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from bot.rehearsal.messages import Message
+    from bot.rehearsal.messages import Attachment, Message
 
 Json = Mapping[str, Any]
 
@@ -78,12 +78,15 @@ class Names(Protocol):
 Number = Callable[[str], int]
 """Gives the number under which a control is pressed, by its custom id."""
 
+TellFile = Callable[["Attachment"], str]
+"""Says of an attached file what it is, and where."""
 
-def message_text(message: Message, names: Names, number: Number) -> str:
+
+def message_text(message: Message, names: Names, number: Number, tell_file: TellFile) -> str:
     """Read a message: its blocks under each other, controls as `[#3 Roll]`, names in place of ids."""
     blocks = [message.content]
     blocks += [embed_text(embed) for embed in message.embeds]
-    blocks += [f"[file: {attachment.filename}]" for attachment in message.attachments]
+    blocks += [tell_file(attachment) for attachment in message.attachments]
     blocks += components_text(message.components, number)
     return clean(with_names("\n".join(block for block in blocks if block), names))
 

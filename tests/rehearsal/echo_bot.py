@@ -7,6 +7,7 @@ with edits, `⚠` for what failed, and one command for each thing a terminal mus
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import sys
 
@@ -155,6 +156,11 @@ def add_others(tree: app_commands.CommandTree[EchoBot]) -> None:
     @tree.command(description="Show one of everything")
     async def show(interaction: discord.Interaction, count: int, who: discord.Member | None = None) -> None:
         await interaction.response.send_message(f"{count} for {who.display_name if who else 'nobody'}")
+
+    @tree.command(description="Give a file back")
+    async def keep(interaction: discord.Interaction, file: discord.Attachment) -> None:
+        returned = discord.File(io.BytesIO(await file.read()), file.filename)
+        await interaction.response.send_message(f"{file.content_type}, {file.size} bytes", file=returned)
 
     tree.add_command(model)
 

@@ -91,6 +91,27 @@ Vex
     assert asides(told.err) == ["Bob speaks now."]
 
 
+async def test_a_file_is_brought_by_its_path_and_what_the_bot_sends_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = tmp_path / "Old Marten.json"
+    card.write_text('{"name": "Old Marten"}', encoding="utf-8")
+    script = f"""\
+/keep {card}
+/keep file:"{card.as_posix()}"
+/keep file:{tmp_path}/nobody.json
+"""
+    assert await play(options(tmp_path, script)) == 1
+    told = capsys.readouterr()
+    kept = tmp_path / "data" / "downloads"
+    assert [line for line in told.out.splitlines() if line.startswith("Hearthside")] == [
+        f"Hearthside: application/json, 22 bytes [file Old_Marten.json, 1 kB; saved to {kept / name}]"
+        for name in ("Old_Marten.json", "Old_Marten-2.json")
+    ]
+    assert [path.read_text(encoding="utf-8") for path in kept.iterdir()] == ['{"name": "Old Marten"}'] * 2
+    assert any(line.startswith("line 3: There is no file") for line in told.err.splitlines())
+
+
 async def test_what_fails_is_named_and_the_rest_is_played(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,12 @@ REGISTERED: list[dict[str, Any]] = [
         ],
     },
     {"type": 1, "name": "whisper", "description": "Say to one", "options": [{**text("to"), "type": 6}]},
+    {
+        "type": 1,
+        "name": "import",
+        "description": "Bring",
+        "options": [{**text("card"), "type": 11}, text("as")],
+    },
     {"type": 3, "name": "Remember this"},
 ]
 
@@ -82,6 +88,10 @@ class Table:
     def control_choices(self, number: int) -> Sequence[str]:
         return ["red", "blue"] if number == 2 else []
 
+    async def files(self, typed: str) -> Sequence[str]:
+        there = ["cards/marta.png", "cards/Old Marten.png", "My Cards/"]
+        return [path for path in there if path.startswith(typed)]
+
     async def ask(
         self, command: Command, given: Mapping[str, str], focused: Option, typed: str
     ) -> Sequence[Choice]:
@@ -109,6 +119,10 @@ class Table:
         ("/scene end ", []),
         ("/whisper ", ["Ann", "Bob", "Hearthside", "to:"]),
         ("/whisper to:b", ["Bob"]),
+        ("/import card:cards/", ["marta.png", "Old Marten.png"]),
+        ('/import card:"cards/O', ["Old Marten.png"]),
+        ("/import card:My", ["My Cards/"]),
+        ("/import M", ["My Cards/"]),
         ("#", ["#1", "#2", "#12"]),
         ("#1", ["#1", "#12"]),
         ("#2 ", ["red", "blue"]),
@@ -128,6 +142,20 @@ async def test_taking_suggestions_writes_a_whole_command() -> None:
         line = line[: len(line) - best.replaces] + best.text
     assert line == '/scene start title:"The Drowned Bell" persona:"Old Marten" '
     assert table.asked == [("scene start", {"title": "The Drowned Bell"}, "persona", "old")]
+
+
+@pytest.mark.parametrize(
+    ("typed", "taken"),
+    [
+        ("/import card:cards/m", "/import card:cards/marta.png "),
+        ("/import card:cards/O", '/import card:"cards/Old Marten.png" '),
+        ('/import card:"cards/O', '/import card:"cards/Old Marten.png" '),
+        ("/import card:My", '/import card:"My Cards/'),
+    ],
+)
+async def test_a_path_is_quoted_where_it_must_be_and_a_folder_stays_open(typed: str, taken: str) -> None:
+    best = (await suggest(typed, Table()))[0]
+    assert typed[: len(typed) - best.replaces] + best.text == taken
 
 
 async def test_words_of_the_terminal_are_told_from_the_bots() -> None:
