@@ -20,6 +20,7 @@ from bot.store.tables import claims, entries, messages, replies, turns
 from tests.acceptance.tabletop import Tabletop
 
 if TYPE_CHECKING:
+    from asyncio.subprocess import Process
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from bot.rehearsal.gateway import Connection
@@ -91,12 +92,13 @@ class Rig:
                 *self.command, cwd=PROJECT, env=environment, stdout=log, stderr=log
             )
         try:
-            yield Bot(process.pid, spawned, path)
+            yield Bot(process, spawned, path)
         except BaseException:
             print(path.read_text(encoding="utf-8"), file=sys.stderr)
             raise
         finally:
-            process.terminate()
+            if process.returncode is None:
+                process.terminate()
             await process.wait()
 
     async def asked(self) -> list[float]:
@@ -123,14 +125,16 @@ class Rig:
 class Bot:
     """The process that is measured. `spawned` is in Unix seconds."""
 
-    def __init__(self, pid: int, spawned: float, log: Path) -> None:
-        self.pid = pid
+    def __init__(self, process: Process, spawned: float, log: Path) -> None:
+        self.pid = process.pid
         self.spawned = spawned
+        self._process = process
         self._log = log
 
     async def logged(self, words: str) -> float:
         """Wait until the log has these words, and give the time (Unix seconds)."""
-        while words not in self._log.read_text(encoding="utf-8"):  # noqa: ASYNC110  # no event tells of it
+        while words not in self._log.read_text(encoding="utf-8"):
+            assert self._process.returncode is None, "the bot has ended"
             await asyncio.sleep(0.002)
         return time.time()
 

@@ -110,22 +110,20 @@ def open_engine(path: Path, *, idle: int, patience: float) -> Engine:
         connect_args={"async_creator_fn": _connect, "isolation_level": None, "timeout": patience},
         hide_parameters=True,  # what players say has no place in an error's text
     )
+    event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
 
 
 def _connect(*arguments: Any, **options: Any) -> Driver:
-    def opened() -> sqlite3.Connection:
-        connection: sqlite3.Connection = sqlite3.connect(*arguments, **options)
-        try:
-            for pragma in PRAGMAS:
-                connection.execute(f"PRAGMA {pragma}")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    return Driver(partial(sqlite3.connect, *arguments, **options))
 
-    return Driver(opened)
+
+def _configure(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
 
 
 def _begin(connection: sqlalchemy.Connection) -> None:
