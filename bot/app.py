@@ -17,6 +17,8 @@ from bot.persona.library import PersonaLibrary
 from bot.persona.personas import Personas
 from bot.scene.direction import Direction
 from bot.scene.inside import Inside
+from bot.scene.lore import SceneLore
+from bot.scene.lorebooks import Lorebooks
 from bot.scene.prompter import Prompter
 from bot.scene.reports import Reports
 from bot.scene.table import Table
@@ -27,6 +29,7 @@ from bot.store.store import Store, warnings
 from cogs.help import Help
 from cogs.inside import InsideCommands
 from cogs.listening import Listening
+from cogs.lore import LoreCommands
 from cogs.model import ModelCommands
 from cogs.persona import PersonaCommands
 from cogs.persona_files import PersonaFiles
@@ -86,8 +89,10 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         closing.push_async_callback(client.close)
         stage = DiscordStage(client, clock, settings.allowed_link_domains)
         closing.push_async_callback(stage.close)
-        prompter = Prompter(store, personas, answer_tokens=settings.answer_tokens)
-        answering = Answering(store, personas, backends, stage, prompter, clock, rng)
+        books = Lorebooks(store, clock)
+        lore = SceneLore(store, books, personas, clock, rng)
+        prompter = Prompter(store, personas, lore, answer_tokens=settings.answer_tokens)
+        answering = Answering(store, personas, backends, stage, prompter, lore, clock, rng)
         warming = Warming(backends, prompter, personas)
         closing.push_async_callback(warming.aclose)
         table = Table(store, personas, answering, stage, warming, clock, rng)
@@ -109,6 +114,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
             SceneCommands(direction, table, reports, listens=listen),
             PersonaCommands(direction, table, personas, files),
             ModelCommands(direction, table, reports, backends),
+            LoreCommands(books, lore, table),
             InsideCommands(client, Inside(store, prompter, backends, personas), reports),
             Help(),
             files,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bot.model.backend import Backend
     from bot.persona.persona import Persona
     from bot.persona.personas import Personas
+    from bot.scene.lore import SceneLore
     from bot.scene.scene import Scene
     from bot.store.answers import AnswerRecord
     from bot.store.records import Entry
@@ -58,9 +59,10 @@ class Prompt:
 class Prompter:
     """Builds prompts, and keeps each scene's window within what its model can read."""
 
-    def __init__(self, store: Store, personas: Personas, *, answer_tokens: int) -> None:
+    def __init__(self, store: Store, personas: Personas, lore: SceneLore, *, answer_tokens: int) -> None:
         self._store = store
         self._personas = personas
+        self._lore = lore
         self._answer_tokens = answer_tokens
         self._counters: dict[str, ServerCounter] = {}
         self._limits: dict[str, int] = {}  # what a server said its context was, when it refused a prompt
@@ -104,7 +106,6 @@ class Prompter:
         None stands for no server at hand: then it is an estimate for the context of the `last` answer.
         Raises TableError if the cast alone is too long for the context, BackendError.
         """
-        raw = self._head(scene)
         lead = self._personas.get(scene.record.lead)
         wanted = (lead and lead.sampling.max_tokens) or self._answer_tokens
         counter: ServerCounter | EstimatingCounter
@@ -115,6 +116,7 @@ class Prompter:
                 self._counter(backend, model),
                 await self._context_length(backend, model),
             )
+        raw = await self._head(scene, context_length)
         head = scene.heads.get((raw, context_length), raw)
         if isinstance(counter, ServerCounter):
             new = [entry for entry in scene.window.entries if entry.fingerprint != counter.fingerprint]
@@ -146,7 +148,7 @@ class Prompter:
         """Give the head as it fits, the shares of the context, and the entries whose count is new."""
         counter = self._counter(backend, model)
         context_length = await self._context_length(backend, model)
-        raw = self._head(scene)
+        raw = await self._head(scene, context_length)
         head = scene.heads.get((raw, context_length), raw)
         counted = await self._count(scene, counter, head)
         head, budget = plan(head, context_length, wanted, counter, counter.scale)
@@ -174,9 +176,11 @@ class Prompter:
         said = await backend.context_length(model) or ASSUMED_CONTEXT
         return min(said, self._limits.get(backend.name, said))
 
-    def _head(self, scene: Scene) -> Head:
+    async def _head(self, scene: Scene, context_length: int) -> Head:
+        lore = await self._lore.standing(scene, context_length)
         cast = (self._personas.get(slug) for slug in scene.cast)
-        return Head(scene.record.title, scene.record.premise, tuple(card(one, lasting(scene.record, one)) for one in cast if one))
+        cards = tuple(card(one, lasting(scene.record, one)) for one in cast if one)
+        return Head(scene.record.title, scene.record.premise, cards, lore)
 
     async def _count(self, scene: Scene, counter: ServerCounter, head: Head) -> tuple[Entry, ...]:
         """Count what this tokenizer has not counted yet: the head, and the entries that are new to it."""

@@ -79,6 +79,8 @@ class Reports:
         lines: list[str] = []
         room = RECAP_CHARACTERS
         for entry in reversed(entries):
+            if entry.kind is EntryKind.LORE:
+                continue  # what the model knows is not yet what the players know
             line = _quote(entry)
             room -= len(line) + 1
             if room < 0:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bot.model.backends import Backends
     from bot.persona.persona import Persona
     from bot.persona.personas import Personas
+    from bot.scene.lore import SceneLore
     from bot.scene.ports import Stage, Utterance
     from bot.scene.prompter import Prompt, Prompter
     from bot.scene.scene import Scene
@@ -59,6 +60,7 @@ class Answering:
         backends: Backends,
         stage: Stage,
         prompter: Prompter,
+        lore: SceneLore,
         clock: Clock,
         rng: Random,
     ) -> None:
@@ -67,6 +69,7 @@ class Answering:
         self._backends = backends
         self._stage = stage
         self._prompter = prompter
+        self._lore = lore
         self._clock = clock
         self._rng = rng
         self._log = structlog.get_logger("hearthside.turn")
@@ -142,7 +145,8 @@ class Answering:
         return next((entry for entry in scene.window.entries if reply.entry_id == entry.id), None)
 
     async def _speak(self, scene: Scene, reply: Reply, persona: Persona, utterance: Utterance) -> Entry:
-        """Take the answer's place in the log, have the model tell it, and keep it."""
+        """Take the answer's place in the log, behind the lore it needs; have the model tell it; keep it."""
+        await self._lore.append(scene, persona)
         async with scene.arrivals:
             seq = scene.take_seq()
         try:

@@ -12,16 +12,6 @@ from bot.prompt.lore.model import Book, LoreEntry
 from bot.prompt.lore.verdict import Check, Outcome
 
 
-class LetterCounter:
-    """Counts a token for each letter, so that a test can do the sum."""
-
-    fingerprint = "letters"
-    exact = True
-
-    def count(self, text: str) -> int:
-        return len(text)
-
-
 class Rolls(Random):
     """Rolls what it is told to, as shares of one."""
 
@@ -48,7 +38,7 @@ def now(*messages: str, **changes: Any) -> Circumstances:
         messages=messages,
         fresh=len(messages),
         budget=10_000,
-        counter=LetterCounter(),
+        tokens=len,  # a token for each letter, so that a test can do the sum
         rng=Rolls(),
         count=len(messages),
     )

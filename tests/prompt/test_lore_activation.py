@@ -13,7 +13,7 @@ from bot.prompt.lore.activation import standing
 from bot.prompt.lore.matching import Lore
 from bot.prompt.lore.model import Decorators, Logic, LoreEntry, Position
 from bot.prompt.lore.verdict import Check
-from tests.prompt.lorebook import LetterCounter, Rolls, book, checks, lore_entry, outcome, told
+from tests.prompt.lorebook import Rolls, book, checks, lore_entry, outcome, told
 
 W = "world"
 
@@ -306,9 +306,9 @@ def test_what_never_changes_stands_in_the_head() -> None:
         lore_entry("off", constant=True, enabled=False),
     )
     lore = Lore([book(*entries)])
-    everything = standing(lore, 1000, LetterCounter(), lambda text, _: text)
+    everything = standing(lore, 1000, len, lambda text, _: text)
     assert [one.ref[1] for one in everything] == ["sky", "law"]
-    assert [one.ref[1] for one in standing(lore, 12, LetterCounter(), lambda text, _: text)] == ["law"]
+    assert [one.ref[1] for one in standing(lore, 12, len, lambda text, _: text)] == ["law"]
     head = frozenset(one.ref for one in everything)
     result = outcome(entries, "Ann: hm", head=head, rng=Rolls(0.9))
     assert checks(result)["law"] is Check.STANDS

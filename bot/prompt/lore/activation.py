@@ -18,7 +18,6 @@ from bot.prompt.lore.matching import Buffer, Key, Lore, Playable
 from bot.prompt.lore.model import Logic, Position, Ref
 from bot.prompt.lore.text import scanned, told
 from bot.prompt.lore.verdict import Check, Fired, Outcome, Verdict
-from bot.prompt.tokens import TokenCounter
 
 BUDGET_SHARE = 4
 """Lore that is awake takes at most a quarter of the context, as in SillyTavern."""
@@ -45,13 +44,14 @@ class Circumstances:
     those of the cast. `names` and `tags` are those of the character that will answer, as `text.folded` gives
     them. `head` are the entries that stand in the prompt's head, `window` those that were told and are still
     in the window, with the place in the log where each stands. `fired` says at which count an entry was told
-    last. `budget` is in tokens of `counter`. `fill` replaces the macros in a text from the book of that id.
+    last. `budget` is in tokens as `tokens` counts them. `fill` replaces the macros in a text from the book of
+    that id.
     """
 
     messages: Sequence[str]
     fresh: int
     budget: int
-    counter: TokenCounter
+    tokens: Callable[[str], int]
     rng: Random
     count: int = 0
     answers: int = 0
@@ -69,7 +69,9 @@ def activate(lore: Lore, now: Circumstances) -> Outcome:
     return _Activation(lore, now).run()
 
 
-def standing(lore: Lore, budget: int, counter: TokenCounter, fill: Callable[[str, str], str]) -> list[Fired]:
+def standing(
+    lore: Lore, budget: int, tokens: Callable[[str], int], fill: Callable[[str, str], str]
+) -> list[Fired]:
     """Give the entries that are always on and never change, as far as `budget` tokens go.
 
     The first to be told is the first in the list; where there is no room, the lowest order is left out.
@@ -77,7 +79,7 @@ def standing(lore: Lore, budget: int, counter: TokenCounter, fill: Callable[[str
     chosen: list[tuple[Playable, str]] = []
     for one in sorted((one for one in lore.keyless if one.entry.standing), key=_rank):
         text = told(fill(one.entry.content, one.book.id))
-        cost = counter.count(text)
+        cost = tokens(text)
         if text and cost <= budget:
             budget -= cost
             chosen.append((one, text))
@@ -229,7 +231,7 @@ class _Activation:
         because = self._verdicts[one.ref].because
         if self._is_there(one):
             check = Check.STANDS if one.ref in self._now.head else Check.IN_WINDOW
-            self._pay(one, self._now.counter.count(one.entry.content), check, because)
+            self._pay(one, self._now.tokens(one.entry.content), check, because)
             return True
         if not self._comes_up(one):
             return False
@@ -237,7 +239,7 @@ class _Activation:
         if not text:
             self._pay(one, 0, Check.EMPTY, because)
             return bool(one.entry.content)
-        cost = self._now.counter.count(text)
+        cost = self._now.tokens(text)
         if not self._has_room(one, cost):
             return False
         self._pay(one, cost, Check.TOLD, because)

@@ -89,6 +89,8 @@ def parsed(document: Json) -> LoreFile:
     if len(entries) > ENTRIES:
         raise LoreError(f"This lorebook has {len(entries):,} entries; at most {ENTRIES:,} are taken.")
     keys = tuple(entries) if isinstance(entries, dict) else None
+    if any(not key.isprintable() for key in keys or ()):
+        raise LoreError("The name of an entry in this lorebook holds characters that cannot be shown.")
     listed = list(entries.values()) if isinstance(entries, dict) else entries
     for place, entry in enumerate(listed, 1):
         if not isinstance(entry, dict):

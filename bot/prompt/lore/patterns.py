@@ -15,6 +15,7 @@ PATTERN_MEMORY = 128 * 1024  # bytes that one pattern may take, its cache of sta
 
 _SLASHED = re.compile(r"/(.+)/([dgimsuvy]*)", re.DOTALL)
 _BARE_SLASH = re.compile(r"(?:^|[^\\])(?:\\\\)*/")
+_TYPED_KEY = re.compile(r"\s*(/(?:\\.|[^/\\])+/[dgimsuvy]*\s*(?=,|$)|[^,]*)(?:,|$)", re.DOTALL)
 _LOOK_AROUND = ("(?=", "(?!", "(?<=", "(?<!")
 _KEPT_ESCAPES = frozenset("dDwWsSbBtnvfrxpP")
 _CODE_POINT = re.compile(r"u\{([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})")
@@ -41,6 +42,11 @@ def slashed(key: str) -> tuple[str, str] | None:
     if found is None or _BARE_SLASH.search(found[1]):
         return None
     return found[1], found[2]
+
+
+def split_keys(text: str) -> tuple[str, ...]:
+    """Take apart keys with commas between them; those inside a regular expression belong to it."""
+    return tuple(filter(None, (found[1].strip() for found in _TYPED_KEY.finditer(text))))
 
 
 def compiled(pattern: str, flags: str = "") -> Pattern:
