@@ -6,10 +6,11 @@ import hashlib
 import os
 import tempfile
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from bot.prompt.log import SPOKEN, entry_text
+from bot.prompt.log import SPOKEN, cue, entry_line, spoken_text
 
 if TYPE_CHECKING:
     import tiktoken
@@ -21,12 +22,26 @@ MESSAGE_TOKENS = 8
 TEMPLATE_TOKENS = 24
 """Tokens a chat template adds to a prompt once, rounded up: opening marks; Llama 3.1 adds the date."""
 
-ESTIMATE = "estimate-1"
+ESTIMATE = "estimate-2"
 """The fingerprint of the estimate. A change of the weights below is another estimate."""
 _SCALES = (0.25, 2.0)
 _TRUSTED_FROM = 200
 _RELAX = 0.2
 _LEEWAY = 1.03
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The tokens of a prompt that are in none of its texts, because the chat template adds them.
+
+    `prompt` stands around every prompt: the system message, the message with the last cue, and the opening of
+    the answer. `exchange` stands around an answer and the message with its cue. `line` is what a line may
+    cost more beside others than alone. Unless they were measured they are rounded up.
+    """
+
+    prompt: int = 2 * MESSAGE_TOKENS + TEMPLATE_TOKENS
+    exchange: int = 2 * MESSAGE_TOKENS
+    line: int = 0
 
 
 class TokenCounter(Protocol):
@@ -39,7 +54,12 @@ class TokenCounter(Protocol):
 
     @property
     def exact(self) -> bool:
-        """Tell whether a real tokenizer counts."""
+        """Tell whether a sum of counts, with the frame, is what a server bills."""
+        ...
+
+    @property
+    def frame(self) -> Frame:
+        """Give what the chat template adds."""
         ...
 
     def count(self, text: str) -> int:
@@ -47,11 +67,19 @@ class TokenCounter(Protocol):
         ...
 
 
+def entry_texts(entry: Entry) -> tuple[str, ...]:
+    """Give the texts that an entry adds to the prompt, each counted alone: a line, or a cue and an answer."""
+    if entry.kind in SPOKEN:
+        return cue(entry.speaker), spoken_text(entry)
+    line = entry_line(entry)
+    return (f"{line}\n",) if line else ()
+
+
 def entry_tokens(entry: Entry, counter: TokenCounter) -> int:
     """Give the tokens that an entry adds to the prompt; an answer brings two messages with it."""
-    text = entry_text(entry)
-    frame = 2 * MESSAGE_TOKENS if entry.kind in SPOKEN else 0
-    return counter.count(text) + frame if text else 0
+    texts = entry_texts(entry)
+    frame = counter.frame.exchange if entry.kind in SPOKEN else counter.frame.line
+    return sum(map(counter.count, texts)) + frame if texts else 0
 
 
 class EstimatingCounter:
@@ -71,6 +99,7 @@ class EstimatingCounter:
     def __init__(self) -> None:
         self.fingerprint = ESTIMATE
         self.exact = False
+        self.frame = Frame()
         self.scale = 1.0
         """Billed tokens for one estimated token, between 0.25 and 2."""
 
@@ -122,7 +151,8 @@ class TiktokenCounter:
     def __init__(self, encoding: tiktoken.Encoding) -> None:
         self._encoding = encoding
         self.fingerprint = f"tiktoken:{encoding.name}"
-        self.exact = True
+        self.exact = False  # of its frame there is nobody to ask
+        self.frame = Frame()
 
     def count(self, text: str) -> int:
         """Give the tokens of `text`, specials read as plain text."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from bot.errors import TableError
 from bot.prompt.log import SPOKEN, Head, render_head
-from bot.prompt.tokens import MESSAGE_TOKENS, TEMPLATE_TOKENS, TokenCounter
+from bot.prompt.tokens import TokenCounter
 from bot.store.records import Entry, EntryKind
 
 LOW_WATER = 0.6
@@ -100,7 +100,7 @@ def plan(
 
 def head_tokens(head: Head, counter: TokenCounter) -> int:
     """Give the tokens of a prompt without a log: the system message, the last cue and the template."""
-    return counter.count(render_head(head)) + CUE_TOKENS + 2 * MESSAGE_TOKENS + TEMPLATE_TOKENS
+    return counter.count(render_head(head)) + CUE_TOKENS + counter.frame.prompt
 
 
 def shorten_cards(head: Head, allowed: int, counter: TokenCounter) -> Head:
@@ -265,7 +265,8 @@ def level(costs: Sequence[int], room: int) -> int:
 def shorten(entry: Entry, limit: int, count: CountEntry) -> Entry:
     """Give the entry with the middle of its text left out, so that it costs at most `limit` tokens.
 
-    A limit that the speaker's name alone passes leaves the mark and nothing else.
+    A limit that the speaker's name alone passes leaves the mark and nothing else. The cost may be an
+    estimate: the entry has no fingerprint, so that it is counted again before the next prompt.
     """
     text, keep = entry.text, len(entry.text)
     tokens = count(entry)
@@ -273,7 +274,7 @@ def shorten(entry: Entry, limit: int, count: CountEntry) -> Entry:
         keep = min(keep * limit // tokens, keep - 1)
         entry = replace(entry, text=_without_middle(text, keep))
         tokens = count(entry)
-    return replace(entry, tokens=tokens)
+    return replace(entry, tokens=tokens, fingerprint=None)
 
 
 def shortened_to(text: str, length: int) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,10 +11,10 @@ from bot.chat import ChatMessage, TokenCount, Usage
 from bot.persona.persona import card
 from bot.prompt.answer import stop_sequences
 from bot.prompt.inspector import Contents, inspect, texts_of
-from bot.prompt.log import Head, render, render_ahead, render_head
+from bot.prompt.log import Head, cue, render, render_ahead, render_head
 from bot.prompt.tokens import EstimatingCounter, entry_tokens
 from bot.prompt.window import Budget, longest_turn, plan
-from bot.scene.counting import ServerCounter
+from bot.scene.counting import Encoders, ServerCounter
 from bot.scene.wording import lasting
 from bot.store import log, scenes
 
@@ -65,6 +65,7 @@ class Prompter:
         self._lore = lore
         self._answer_tokens = answer_tokens
         self._counters: dict[str, ServerCounter] = {}
+        self._encoders = Encoders()
         self._limits: dict[str, int] = {}  # what a server said its context was, when it refused a prompt
         self._log = structlog.get_logger("hearthside.prompt")
 
@@ -84,13 +85,14 @@ class Prompter:
             head, budget, counted = await self._plan(scene, backend, model, wanted)
             await self._fit(scene, budget, counter, seq)
         entries = scene.before(seq)
+        await counter.prime([cue(persona.name)], ())
         messages = render(head, entries, persona.name)
         others = self._others(scene, persona)
         return Prompt(
             messages=messages,
             entries=tuple(entries),
             max_tokens=budget.reserve,
-            tokens=TokenCount(budget.head + scene.window.tokens, exact=counter.exact),
+            tokens=counter.total(head, entries, persona.name),
             context_length=budget.context_length,
             model=model,
             others=others,
@@ -158,7 +160,7 @@ class Prompter:
     def learn(self, backend: Backend, prompt: Prompt, usage: Usage | None) -> None:
         """Correct the estimate by what the server really counted."""
         if usage:
-            self._counter(backend, prompt.model).calibrate(prompt.tokens.tokens, usage.prompt_tokens)
+            self._counter(backend, prompt.model).calibrate(prompt.tokens, usage.prompt_tokens)
 
     def learn_limit(self, backend: Backend, refusal: PromptTooLongError) -> None:
         """Remember the context that a server named when it refused a prompt."""
@@ -169,7 +171,7 @@ class Prompter:
         fingerprint = backend.fingerprint(model)
         counter = self._counters.get(fingerprint)
         if counter is None or counter.backend is not backend:
-            counter = self._counters[fingerprint] = ServerCounter(backend, fingerprint)
+            counter = self._counters[fingerprint] = ServerCounter(backend, fingerprint, model, self._encoders)
         return counter
 
     async def _context_length(self, backend: Backend, model: str | None) -> int:
@@ -186,10 +188,7 @@ class Prompter:
         """Count what this tokenizer has not counted yet: the head, and the entries that are new to it."""
         new = [entry for entry in scene.window.entries if entry.fingerprint != counter.fingerprint]
         await counter.prime([render_head(head)], new)
-        counted = tuple(
-            replace(entry, tokens=entry_tokens(entry, counter), fingerprint=counter.fingerprint)
-            for entry in new
-        )
+        counted = tuple(counter.counted(entry) for entry in new)
         for entry in counted:
             scene.window.replace(entry)
         counter.forget_entries()

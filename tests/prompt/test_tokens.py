@@ -46,7 +46,7 @@ def test_an_entry_costs_its_text_and_an_answer_its_two_messages() -> None:
     assert entry_tokens(noted("night falls"), counter) == counter.count("[night falls]\n")
     assert (
         entry_tokens(answered("Marta", "Hm."), counter)
-        == counter.count("[Marta answers.]\nHm.") + 2 * MESSAGE_TOKENS
+        == counter.count("[Marta answers.]") + counter.count("Hm.") + 2 * MESSAGE_TOKENS
     )
     assert entry_tokens(said("Ann", "\n"), counter) == 0
 

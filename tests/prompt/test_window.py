@@ -82,7 +82,7 @@ def test_nothing_is_cut_before_the_window_is_full_and_then_far() -> None:
             assert 2000 < window.tokens <= 2400
             assert window.entries[0].kind is EntryKind.PLAYER
 
-    assert cuts == 15  # 200 turns of 133 tokens, 1600 a cut
+    assert cuts == 14  # 200 turns of 132 tokens, 1600 a cut
 
 
 def test_a_cut_goes_to_the_start_of_a_turn() -> None:
