@@ -11,6 +11,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from cogs.help import Help
+from cogs.inside import InsideCommands
 from cogs.model import ModelCommands
 from cogs.persona import PersonaCommands
 from cogs.scene import SceneCommands
@@ -19,7 +20,7 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 BLOCK = re.compile(r"(<!-- commands:[^\n]*-->\n).*?(<!-- end of commands -->)", re.DOTALL)
 
 # The cogs whose commands everybody meets; a persona's own commands are its own affair.
-COGS = (SceneCommands, PersonaCommands, ModelCommands, Help)
+COGS = (SceneCommands, PersonaCommands, ModelCommands, InsideCommands, Help)
 
 
 def table() -> str:

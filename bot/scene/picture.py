@@ -40,15 +40,15 @@ TITLE_SIZE, TEXT_SIZE, LABEL_SIZE = 36, 27, 25
 
 BACKGROUND = "#313338"
 TEXT, FAINT, ON_COLOUR = "#f2f3f5", "#c4c9ce", "#1e1f22"
-# After Okabe and Ito's palette, lightened for the background: told apart with any kind of colour vision, and
-# by lightness between neighbours.
+# After Okabe and Ito's palette, moved until all pairs can be told apart with any kind of colour vision and
+# each has a contrast of 3 to the background (tests/scene/test_picture.py).
 COLOURS = {
     HEAD: "#4f9bdc",
     CARDS: "#a5d8f7",
-    LORE: "#12b886",
+    LORE: "#0b8f63",
     PLAYERS: "#e8a013",
     ANSWERS: "#f4ea6b",
-    NOTES: "#d98ab5",
+    NOTES: "#c9639b",
 }
 OTHER_COLOURS = ("#e8703a", "#b9b4ff")
 RESERVE, FREE = "Kept for the answer", "Free"
