@@ -110,14 +110,11 @@ class Prompter:
         """
         lead = self._personas.get(scene.record.lead)
         wanted = (lead and lead.sampling.max_tokens) or self._answer_tokens
-        counter: ServerCounter | EstimatingCounter
-        if backend is None:
-            counter, context_length = EstimatingCounter(), last.context_length if last else ASSUMED_CONTEXT
-        else:
-            counter, context_length = (
-                self._counter(backend, model),
-                await self._context_length(backend, model),
-            )
+        counter: ServerCounter | EstimatingCounter = EstimatingCounter()
+        context_length = last.context_length if last else ASSUMED_CONTEXT
+        if backend:
+            counter = self._counter(backend, model)
+            context_length = await self._context_length(backend, model)
         raw = await self._head(scene, context_length)
         head = scene.heads.get((raw, context_length), raw)
         if isinstance(counter, ServerCounter):
