@@ -1,4 +1,4 @@
-"""The start of a GGUF file: that it is one, what context it was trained for, and its vocabulary.
+"""The start of a GGUF file: that it is one, what context it was trained for, its vocabulary, its tensors.
 
 Format: ggml-org/ggml, docs/gguf.md. All numbers are little-endian.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,12 +19,33 @@ _SMALLEST = 32
 _MOST_KEYS = 10_000
 _LONGEST_STRING = 16 * 1024 * 1024
 _MOST_ITEMS = 50_000_000
+_MOST_TENSORS = 200_000
+_MOST_AXES = 8
 _STRING, _ARRAY = 8, 9
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 """The type codes of numbers, with `struct`'s letters for them."""
 
 Scalar = str | int | float | bool
 Array = list[str] | list[int] | list[float]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a file: its axes, the one that lies together in memory first, and the code of its type."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """Everything before the numbers. `arrays` are the short ones, `lengths` those of all arrays."""
+
+    metadata: dict[str, Scalar]
+    arrays: dict[str, Array]
+    lengths: dict[str, int]
+    tensors: tuple[Tensor, ...]
 
 
 def read_gguf_header(path: Path) -> dict[str, Scalar]:
@@ -43,13 +65,23 @@ def read_gguf_arrays(
     """
     try:
         with path.open("rb") as file:
-            reader = _Reader(file, path, wanted, most)
+            reader = _Reader(file, str(path), path.stat().st_size, wanted, most)
             return reader.metadata(), reader.arrays
     except FileNotFoundError:
         raise SetupError(f"There is no file {path}.", hint="Set CPU_MODEL to a GGUF file.") from None
     except OSError as error:
         reason = (error.strerror or "it cannot be opened").lower()
         raise SetupError(f"The model {path} cannot be read ({reason}).", hint="Check CPU_MODEL.") from None
+
+
+def read_gguf_tensors(file: BinaryIO, name: str, size: int, most: int) -> Header:
+    """Read all of a header from an open file of `size` bytes, arrays of up to `most` items included.
+
+    Blocks: 1 µs for each token of the vocabulary. Raises SetupError as `read_gguf_header` does, and OSError.
+    """
+    reader = _Reader(file, name, size, None, most)
+    metadata = reader.metadata()
+    return Header(metadata, reader.arrays, reader.lengths, reader.tensors())
 
 
 def trained_context(metadata: dict[str, Scalar]) -> int | None:
@@ -59,24 +91,31 @@ def trained_context(metadata: dict[str, Scalar]) -> int | None:
 
 
 class _Reader:
-    def __init__(self, file: BinaryIO, path: Path, wanted: Collection[str], most: int) -> None:
+    """Reads once, from the start. `wanted` None: every array of `most` items or fewer."""
+
+    def __init__(
+        self, file: BinaryIO, name: str, size: int, wanted: Collection[str] | None, most: int
+    ) -> None:
         self._file = file
-        self._path = path
+        self._name = name
+        self._size = size
         self._wanted = wanted
         self._most = most
+        self._tensors = 0
         self.arrays: dict[str, Array] = {}
+        self.lengths: dict[str, int] = {}
 
     def metadata(self) -> dict[str, Scalar]:
         start = self._file.read(4)
         if start != _MAGIC:
             raise SetupError(
-                f"{self._path} is not a GGUF file.", hint="CPU_MODEL needs a model in GGUF format."
+                f"{self._name} is not a GGUF file.", hint="CPU_MODEL needs a model in GGUF format."
             )
-        if self._path.stat().st_size < _SMALLEST:
+        if self._size < _SMALLEST:
             raise self._broken("it is cut short")
         if (version := self._number("I")) not in {2, 3}:
             raise self._broken(f"its format version {version} is not 2 or 3")
-        self._number("Q")  # the number of tensors
+        self._tensors = int(self._number("Q"))
         keys = self._number("Q")
         if keys > _MOST_KEYS:
             raise self._broken("its header makes no sense")
@@ -88,6 +127,21 @@ class _Reader:
             else:
                 found[name] = self._scalar(kind)
         return found
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Read what follows the metadata: name, axes, type and place of each tensor."""
+        if self._tensors > _MOST_TENSORS:
+            raise self._broken("its header makes no sense")
+        return tuple(self._tensor() for _ in range(self._tensors))
+
+    def _tensor(self) -> Tensor:
+        name, axes = self._string(), int(self._number("I"))
+        if axes > _MOST_AXES:
+            raise self._broken("its header makes no sense")
+        shape = tuple(int(self._number("Q")) for _ in range(axes))
+        kind = int(self._number("I"))
+        self._number("Q")  # where its numbers start
+        return Tensor(name, shape, kind)
 
     def _scalar(self, kind: int) -> Scalar:
         if kind == _STRING:
@@ -109,7 +163,8 @@ class _Reader:
         length = self._length(_MOST_ITEMS)
         if kind != _STRING and kind not in _NUMBERS:
             raise self._broken("its header makes no sense")
-        if name not in self._wanted or length > self._most:
+        self.lengths[name] = length
+        if length > self._most or (self._wanted is not None and name not in self._wanted):
             self._skip(kind, length)
         elif kind == _STRING:
             self.arrays[name] = [self._string() for _ in range(length)]
@@ -137,4 +192,4 @@ class _Reader:
         return data
 
     def _broken(self, why: str) -> SetupError:
-        return SetupError(f"The model {self._path} is damaged: {why}.", hint="Download it again.")
+        return SetupError(f"The model {self._name} is damaged: {why}.", hint="Download it again.")

@@ -69,4 +69,4 @@ def _weights(numbers: Numbers) -> Weights:
     each, rest = divmod(total - 2 * ends, numbers.layers)
     layers = (each + rest, *(each,) * (numbers.layers - 1))
     active = numbers.active_parameters / numbers.parameters if numbers.active_parameters else 1.0
-    return Weights(layers, ends, ends, active)
+    return Weights(layers, ends, ends, active=active)

@@ -48,8 +48,8 @@ class Plan:
 
     `gpu_layers` is llama.cpp's `--n-gpu-layers`: the output counts as one, and goes to the GPU first.
     `compute` and `tokens_per_second` are estimates. `largest_on_gpu` and `largest` are the longest contexts
-    in tokens for each sequence, with everything on the GPU and with the RAM's help; 0 where even the weights are
-    too large. They, `gpu`, `cpu` and `fits` only mean something where the machine is known.
+    in tokens for each sequence, with everything on the GPU and with the RAM's help; 0 where even the weights
+    are too large.
     """
 
     shape: Shape
@@ -131,14 +131,14 @@ def _split(shape: Shape, use: Use, vram: int) -> tuple[int, int, int]:
 def _parts(shape: Shape, cached: tuple[int, ...], active: float = 1.0) -> tuple[int, list[int]]:
     """Give the bytes of the output, and of each layer with its cache, `active` of its weights counted.
 
-    Where the output is the input embeddings, a GPU gets a copy of them.
+    Where the output is the input embeddings, that is a copy of them.
     """
     weights = shape.weights
     layers = weights.layers or (0,) * len(cached)
     together = [
         int(active * of_weights) + of_cache for of_weights, of_cache in zip(layers, cached, strict=True)
     ]
-    return weights.output or weights.embeddings, together
+    return weights.output + weights.copied, together
 
 
 def _largest(shape: Shape, use: Use, machine: Machine, *, whole: bool) -> int:

@@ -24,13 +24,14 @@ class Layer:
 class Weights:
     """Bytes of weights: of each layer, of the input embeddings and of the output.
 
-    `active` is the share of the layers' bytes that one token reads: less than 1 for a mixture of experts.
-    A model whose output is its input embeddings has them twice where the output goes to the GPU.
+    `copied` is the part of the embeddings that is the output too: a GPU gets a copy of it. `active` is the
+    share of the layers' bytes that one token reads: less than 1 for a mixture of experts.
     """
 
     layers: tuple[int, ...] = ()
     embeddings: int = 0
     output: int = 0
+    copied: int = 0
     active: float = 1.0
 
     @property
