@@ -71,10 +71,12 @@ def may_manage(interaction: discord.Interaction[Any], what: str) -> None:
         raise TableError(f"{what} is for members with “Manage Server”.")
 
 
-def fitting(lines: Iterable[str]) -> str:
-    """Join lines into one message of Discord, and say how many did not fit."""
+def fitting(lines: Iterable[str], room: int = MESSAGE_CHARACTERS) -> str:
+    """Join lines into one message of Discord, and say how many did not fit.
+
+    `room` is in characters; what says how many did not fit comes on top of it.
+    """
     shown: list[str] = []
-    room = MESSAGE_CHARACTERS
     rest = list(lines)
     while rest and len(rest[0]) < room:
         room -= len(rest[0]) + 1

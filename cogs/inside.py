@@ -14,6 +14,7 @@ from bot.errors import TableError
 from bot.scene.inside import WHICH
 from bot.scene.inside_words import Sections, look_sections, quote, summary, why_sections
 from bot.scene.picture import Painter
+from cogs.choices import fitting
 
 if TYPE_CHECKING:
     from bot.client import Hearthside
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 else:
     Interaction = discord.Interaction
 
-FIELD_CHARACTERS = 1024
+FIELD_CHARACTERS = 1000  # of 1024, less the line that says what did not fit
 PICTURE = "context.png"
 # A link ends in the message's id; “Copy ID” with Shift held gives channel-message.
 MESSAGE = re.compile(r"(?:\S*[/-])?(\d{1,19})")
@@ -79,11 +80,12 @@ class InsideCommands(commands.Cog):
 
     async def _tell(self, interaction: Interaction, message_id: int | None) -> None:
         answer = await self._inside.why(interaction.channel_id or 0, message_id)
-        await interaction.response.send_message(embed=_told(answer), ephemeral=True)
+        keeps_lore = answer.started_by == interaction.user.id or interaction.permissions.manage_guild
+        await interaction.response.send_message(embed=_told(answer, secrets=keeps_lore), ephemeral=True)
 
 
-def _told(answer: Answered) -> discord.Embed:
-    embed = _embed(MENU, quote(answer), why_sections(answer))
+def _told(answer: Answered, *, secrets: bool) -> discord.Embed:
+    embed = _embed(MENU, quote(answer), why_sections(answer, secrets=secrets))
     if answer.message_id:
         embed.set_footer(text=f"The whole prompt, for the operator: hearthside replay {answer.message_id}")
     return embed
@@ -92,7 +94,7 @@ def _told(answer: Answered) -> discord.Embed:
 def _embed(title: str, text: str, sections: Sections) -> discord.Embed:
     embed = discord.Embed(title=title, description=text)
     for heading, lines in sections:
-        embed.add_field(name=heading, value="\n".join(lines)[:FIELD_CHARACTERS], inline=False)
+        embed.add_field(name=heading, value=fitting(lines, FIELD_CHARACTERS), inline=False)
     return embed
 
 

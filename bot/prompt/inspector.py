@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -19,7 +19,10 @@ ANSWERS = "Answers"
 NOTES = "Notes"
 LORE = "Lore"
 
-_HISTORY = {EntryKind.PLAYER.value: PLAYERS, EntryKind.NOTE.value: NOTES}
+WHY_CHARACTERS = 200  # of what woke lore: a key can be a long expression
+UNKNOWN = "nobody knows any more why"
+
+_HISTORY = {EntryKind.PLAYER: PLAYERS, EntryKind.NOTE: NOTES, EntryKind.LORE: LORE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Contents:
 
 def texts_of(head: Head) -> list[str]:
     """Give the texts that `inspect` counts for a head, for a counter that has to ask."""
-    return [render_head(head), INSTRUCTIONS, _scene(head), *head.cards]
+    return [render_head(head), *(text for _, _, text in _head_texts(head))]
 
 
 def inspect(
@@ -98,21 +101,34 @@ def inspect(
     )
 
 
-def lore_lines(entries: Sequence[Entry]) -> list[str]:
-    """Say of each lore entry among these what it is, one on each line."""
-    lore = (entry for entry in entries if entry.kind.value == LORE.lower())
-    return [f"{entry.speaker or LORE} (entry {entry.seq} of the story)" for entry in lore]
+def lore_lines(entries: Iterable[Entry], because: Mapping[int, str]) -> list[str]:
+    """Say of each lore entry among these what it is and what woke it, the latest first.
+
+    `because` gives the latter, by the entry's id.
+    """
+    lore = [entry for entry in entries if entry.kind is EntryKind.LORE]
+    return [
+        f"**{one.speaker}**: {(because.get(one.id) or UNKNOWN)[:WHY_CHARACTERS]}" for one in reversed(lore)
+    ]
 
 
 def _head_parts(head: Head, tokens: int, counter: TokenCounter) -> list[Part]:
     """Take the head apart. Its frame is what its texts do not account for: template, cue, blank lines."""
-    parts = [
-        Part(HEAD, "instructions", counter.count(INSTRUCTIONS)),
-        Part(HEAD, "scene", counter.count(_scene(head))),
+    parts = [Part(group, name, counter.count(text)) for group, name, text in _head_texts(head)]
+    rest = tokens - sum(part.tokens for part in parts)
+    return [Part(HEAD, "template", max(rest, 0)), *parts]
+
+
+def _head_texts(head: Head) -> list[tuple[str, str, str]]:
+    """Give the texts of a head, each with its group and name, in their order."""
+    scene = render_head(replace(head, cards=(), lore=())).removeprefix(INSTRUCTIONS).strip()
+    texts = [
+        (HEAD, "instructions", INSTRUCTIONS),
+        (HEAD, "scene", scene),
+        (LORE, "always true", "\n\n".join(head.lore)),
+        *((CARDS, _name(card), card) for card in head.cards),
     ]
-    cards = [Part(CARDS, _name(card), counter.count(card)) for card in head.cards]
-    rest = tokens - sum(part.tokens for part in (*parts, *cards))
-    return [*parts, Part(HEAD, "template", max(rest, 0)), *cards]
+    return [one for one in texts if one[2]]
 
 
 def _history(entries: Sequence[Entry], counter: TokenCounter) -> list[Part]:
@@ -130,18 +146,13 @@ def _history(entries: Sequence[Entry], counter: TokenCounter) -> list[Part]:
 def _group(entry: Entry) -> str:
     if entry.kind in SPOKEN:
         return ANSWERS
-    return _HISTORY.get(entry.kind.value, entry.kind.value.capitalize())
+    return _HISTORY.get(entry.kind, entry.kind.capitalize())
 
 
 def _cost(entry: Entry, counter: TokenCounter) -> int:
     if entry.tokens is not None and entry.fingerprint == counter.fingerprint:
         return entry.tokens
     return entry_tokens(entry, counter)
-
-
-def _scene(head: Head) -> str:
-    """Give what the head says between the instructions and the cards."""
-    return render_head(replace(head, cards=())).removeprefix(INSTRUCTIONS).strip()
 
 
 def _name(card: str) -> str:

@@ -83,7 +83,7 @@ def rebuild(
 
 def _as_it_stood(entry: Entry, length: int | None) -> Entry | None:
     """Give an entry as it stood in a prompt, cut to so many characters; None if no cut gives that."""
-    if length is None or length == len(entry.text):
+    if length is None or (length == len(entry.text) and CUT_MARK in entry.text):
         return entry
     text = shortened_to(entry.text, length)
     return None if text is None else replace(entry, text=text)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from bot.errors import BackendError, TableError
 from bot.model.backend import fold_system
 from bot.prompt.replay import rebuild
-from bot.store import answers, log
+from bot.store import answers, log, lore
 from bot.store.records import EntryKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bot.model.backends import Backends
     from bot.persona.personas import Personas
     from bot.prompt.inspector import Contents
@@ -44,15 +46,18 @@ class Look:
 class Answered:
     """An answer and what it was made of.
 
-    `message_id` is the first message that shows it. `read` are the entries that stood in its prompt, but for
-    those that were deleted since; `left_out` is how many before them were no longer read.
+    `started_by` is the member who started its scene, `message_id` the first message that shows it. `read` are
+    the entries that stood in its prompt, but for those that were deleted since; `left_out` is how many before
+    them were no longer read. `woken` says of lore in the scene, by its entry's id, what woke it.
     """
 
     entry: Entry
     record: AnswerRecord
+    started_by: int
     message_id: int | None
     read: tuple[Entry, ...]
     left_out: int
+    woken: Mapping[int, str]
 
 
 class Inside:
@@ -131,7 +136,9 @@ async def _answered(connection: Connection, entry: Entry | None) -> Answered:
     return Answered(
         entry,
         record,
-        next(iter(await log.messages_of(connection, entry.id)), None),
+        started_by=await answers.started_by(connection, entry.scene_id),
+        message_id=next(iter(await log.messages_of(connection, entry.id)), None),
         read=tuple(entry for entry in there if entry.seq in stood),
         left_out=await answers.count_before(connection, entry.scene_id, first),
+        woken={fired.entry_id: fired.because for fired in await lore.fired_in(connection, entry.scene_id)},
     )

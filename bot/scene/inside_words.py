@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.prompt.inspector import CARDS, HEAD, lore_lines
+from bot.prompt.inspector import CARDS, HEAD, LORE, lore_lines
 
 if TYPE_CHECKING:
     from bot.chat import Sampling
@@ -54,8 +54,8 @@ def quote(answer: Answered) -> str:
     return f"**{answer.entry.speaker}**: {shown}"
 
 
-def why_sections(answer: Answered) -> Sections:
-    """Say what an answer was made of."""
+def why_sections(answer: Answered, *, secrets: bool) -> Sections:
+    """Say what an answer was made of. Which lore stood in its prompt is for those who keep the `secrets`."""
     record = answer.record
     model = f"{record.model} on {record.backend}" if record.model else record.backend
     sections = [
@@ -64,16 +64,19 @@ def why_sections(answer: Answered) -> Sections:
         ("Prompt", [*_cost(record), f"SHA-256 `{record.prompt_sha256[:HASH_CHARACTERS]}…`"]),
         ("What it read", _read(answer)),
     ]
-    if lore := lore_lines(answer.read):
-        sections.append(("Lore", lore))
+    if lore := lore_lines(answer.read, answer.woken):
+        hidden = f"{_entries(len(lore))}; which, only the game master is told"
+        sections.append((LORE, lore if secrets else [hidden]))
     return sections
 
 
 def _head(contents: Contents) -> list[str]:
     own = [part for part in contents.parts if part.group == HEAD]
     names = ", ".join(f"{part.name} {part.tokens:,}" for part in own)
-    cards = [f"{part.name}: {tokens(part.tokens)}" for part in contents.parts if part.group == CARDS]
-    return [f"{tokens(sum(part.tokens for part in own))} ({names})", *cards]
+    others = [part for part in contents.parts if part.group != HEAD and not part.entries]
+    lines = [f"Lore, {part.name}: {tokens(part.tokens)}" for part in others if part.group == LORE]
+    lines += [f"{part.name}: {tokens(part.tokens)}" for part in others if part.group == CARDS]
+    return [f"{tokens(sum(part.tokens for part in own))} ({names})", *lines]
 
 
 def _story(contents: Contents) -> list[str]:

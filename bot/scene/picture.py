@@ -13,7 +13,6 @@ import json
 import os
 import sys
 from dataclasses import asdict, dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import structlog
@@ -68,10 +67,9 @@ def stretches(contents: Contents) -> list[Stretch]:
     """Give the pieces of the bar from left to right; what has no tokens has none."""
     others = iter(OTHER_COLOURS * 9)
     found = []
-    for group, parts in groupby(contents.parts, key=lambda part: part.group):
-        cuts = tuple(part.tokens for part in parts if part.tokens)
-        colour = COLOURS.get(group) or next(others)
-        found.append(Stretch(group, sum(cuts), colour, cuts))
+    for group, _ in contents.groups():
+        cuts = tuple(part.tokens for part in contents.parts if part.group == group and part.tokens)
+        found.append(Stretch(group, sum(cuts), COLOURS.get(group) or next(others), cuts))
     found += [Stretch(RESERVE, contents.reserve, None), Stretch(FREE, contents.free, "")]
     return [stretch for stretch in found if stretch.tokens]
 

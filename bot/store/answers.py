@@ -105,6 +105,13 @@ async def channel_of(connection: Connection, message_id: int) -> int | None:
     return channel_id
 
 
+async def started_by(connection: Connection, scene_id: int) -> int:
+    """Give the member who started a scene."""
+    rows = await connection.execute(select(scenes.c.started_by).where(scenes.c.id == scene_id))
+    member_id: int = rows.scalar_one()
+    return member_id
+
+
 async def count_before(connection: Connection, scene_id: int, seq: int) -> int:
     """Count a scene's entries before a place in its log."""
     rows = await connection.execute(

@@ -149,7 +149,7 @@ async def last_message(connection: Connection, scene_id: int) -> int:
 
 
 async def first_message_of_turn(connection: Connection, turn_id: int) -> int | None:
-    """Give the first message of Discord that a turn answers; None for a turn that nobody asked for by writing."""
+    """Give the first message of Discord that a turn answers; None if nobody asked for it by writing."""
     rows = await connection.execute(
         select(func.min(messages.c.message_id))
         .join(entries, messages.c.entry_id == entries.c.id)

@@ -17,12 +17,17 @@ from PIL import Image
 from bot import replay as bot_replay
 from bot.errors import TableError
 from bot.prompt.replay import prompt_json
+from bot.rehearsal.message_forms import Upload
 from bot.rehearsal.messages import Message
 from bot.scene import inside
 from bot.settings import Settings
 from bot.store.store import Store
 from tests.acceptance.tabletop import PROJECT, Tabletop
 from tests.fakes.model_server import Answer, Refusal, ScriptedModelServer
+
+GONG = {
+    "entries": {"0": {"uid": 0, "key": ["gong"], "comment": "The gong", "content": "The founder cast it."}}
+}
 
 
 async def replay(table: Tabletop, message: str) -> tuple[int, list[dict[str, str]] | None, str]:
@@ -157,8 +162,9 @@ async def test_why_tells_what_an_answer_was_made_of(table: Tabletop) -> None:
     async with ScriptedModelServer(models=("small", "large"), dialect="vllm") as model, table.bot(model.url):
         evening = Evening(table, model)
         assert "Nobody has answered" in (await table.command("why")).content
+        await table.command("lore import", {"file": Upload("Inn.json", json.dumps(GONG).encode())})
         opening = await table.start_scene(title="At the inn", persona="narrator, marta", mode="mention-only")
-        said, first, sent = await evening.plays(table.ann, "Marta, what is a room?")
+        said, first, sent = await evening.plays(table.ann, "Marta, what is that gong?")
         _, second, _ = await evening.plays(table.bob, "Marta, I open the door.")
 
         told = await table.command("why", {"answer": link(table, first)}, who=table.bob)
@@ -175,7 +181,10 @@ async def test_why_tells_what_an_answer_was_made_of(table: Tabletop) -> None:
         )
         assert "Prompt: " in shown["Prompt"]
         assert "the first word after" in shown["Prompt"]
-        assert shown["What it read"] == "2 entries of the story"
+        assert shown["What it read"] == "3 entries of the story"
+        assert shown["Lore"] == "1 entry; which, only the game master is told"
+        told_ann = await table.command("why", {"answer": link(table, first)})
+        assert fields(told_ann)["Lore"] == "**The gong**: “gong” was said"
 
         assert second.content in (await table.command("why")).embeds[0]["description"]
         assert (await menu(table, first)).embeds == told.embeds
@@ -186,7 +195,7 @@ async def test_why_tells_what_an_answer_was_made_of(table: Tabletop) -> None:
         assert "neither a link" in (await table.command("why", {"answer": "that one"})).content
 
         await table.command("scene end")
-        assert (await table.command("why", {"answer": str(first.id)})).embeds == told.embeds
+        assert (await table.command("why", {"answer": str(first.id)})).embeds == told_ann.embeds
 
 
 async def menu(table: Tabletop, message: Message) -> Message:

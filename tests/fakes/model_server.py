@@ -212,6 +212,12 @@ class ScriptedModelServer:
         tokens = [len(word) for word in text.split()]
         return {"count": len(tokens), "max_model_len": self.context, "tokens": tokens}
 
+    def _billed(self, body: dict[str, Any]) -> int:
+        """Bill what vLLM's dialect counts; a plain server has no template that anybody knows of."""
+        if self._dialect == "vllm":
+            return int(self._tokens(body)["count"])
+        return sum(len(message["content"].split()) for message in body["messages"])
+
     def _too_long(self, body: dict[str, Any]) -> Refusal | None:
         """Refuse what does not fit, in the words of vllm#20409."""
         prompt, wanted = self._tokens(body)["count"], body.get("max_tokens", 0)
@@ -259,7 +265,7 @@ class ScriptedModelServer:
             return
         await response.write(event(chunk(finish_reason=step.finish_reason, model=model)))
         if step.usage and body.get("stream_options", {}).get("include_usage"):
-            prompt = sum(len(message["content"].split()) for message in body["messages"])
+            prompt = self._billed(body)
             usage = {
                 "prompt_tokens": prompt,
                 "completion_tokens": len(pieces),

@@ -8,12 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.prompt.inspector import ANSWERS, CARDS, HEAD, NOTES, PLAYERS, Contents, inspect
+from bot.prompt.inspector import (
+    ANSWERS,
+    CARDS,
+    HEAD,
+    LORE,
+    NOTES,
+    PLAYERS,
+    Contents,
+    inspect,
+    lore_lines,
+    texts_of,
+)
 from bot.prompt.log import Head
 from bot.prompt.tokens import EstimatingCounter
 from bot.prompt.window import Window, plan
-from bot.store.records import Entry
-from tests.prompt.strategies import answered, noted, said, sessions
+from bot.store.records import Entry, EntryKind
+from tests.prompt.strategies import answered, entry, noted, said, sessions
 
 HEAD_OF_SCENE = Head(
     "The Drowned Bell",
@@ -82,3 +93,30 @@ def test_without_a_story_only_the_head_stands_there(context: int) -> None:
     seen = look([], context)
     assert {group for group, _ in seen.groups()} == {HEAD, CARDS}
     assert seen.until_cut > 0
+
+
+def test_lore_is_shown_wherever_it_stands() -> None:
+    told = [entry(EntryKind.LORE, "It was cast by the founder.", "The gong", 1), said("Ann", "A gong?", 2)]
+    head = replace(HEAD_OF_SCENE, lore=("It never stops raining.", "Nobody swims."))
+    seen = look(told, head=head)
+    standing, fired = (part for part in seen.parts if part.group == LORE)
+    assert (standing.entries, fired.entries) == (0, 1)
+    assert dict(seen.groups())[LORE] == standing.tokens + fired.tokens
+    assert lore_lines([*told, entry(EntryKind.LORE, "Odo.", "Founder", 3)], {1: "“gong” was said"}) == [
+        "**Founder**: nobody knows any more why",
+        "**The gong**: “gong” was said",
+    ]
+
+
+def test_what_has_to_be_counted_can_be_asked_ahead() -> None:
+    """A counter that was told these texts needs no other for the head."""
+    head = replace(HEAD_OF_SCENE, lore=("It never stops raining.",))
+    asked = set(texts_of(head))
+
+    class Listening(EstimatingCounter):
+        def count(self, text: str) -> int:
+            assert text in asked
+            return super().count(text)
+
+    _, budget = plan(head, 4096, 400, EstimatingCounter())
+    inspect(head, head, [], budget, Listening())
