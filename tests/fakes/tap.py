@@ -1,4 +1,4 @@
-"""A wire between the bot and a real model server that notes every chat request, and what it cost."""
+"""A wire between the bot and llama.cpp's server that notes every chat request, and what it cost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Passed:
     ended: float | None = None
     given_up: bool = False
     cost: dict[str, Any] = field(default_factory=dict)
-    """The last chunk with `usage`, as the server sent it; llama.cpp's `timings` are in it."""
+    """llama.cpp's `timings` from the last chunk that came."""
 
     @property
     def ahead(self) -> bool:
@@ -39,16 +39,16 @@ class Passed:
 
     @property
     def prompt_tokens(self) -> int:
-        return int(self.cost["usage"]["prompt_tokens"])
+        return self.evaluated + int(self.cost["cache_n"])
 
     @property
     def evaluated(self) -> int:
         """Tokens of the prompt that the server had not cached."""
-        return int(self.cost["timings"]["prompt_n"])
+        return int(self.cost["prompt_n"])
 
 
 class Tap:
-    """Listens on a port of its own and passes everything on to `upstream`, a server's root address."""
+    """Listens on a port of its own and passes everything on to `upstream`, llama.cpp's root address."""
 
     def __init__(self, upstream: str) -> None:
         self.chats: list[Passed] = []
@@ -64,6 +64,7 @@ class Tap:
 
     @property
     def answers(self) -> list[Passed]:
+        """Requests for an answer, refused ones too."""
         return [chat for chat in self.chats if not chat.ahead]
 
     @property
@@ -98,6 +99,8 @@ class Tap:
         chat = None
         if request.path.endswith("/chat/completions"):
             chat = Passed(json.loads(data), time.perf_counter())
+            # An answer that is cut short has no last chunk: so have the cost told with every one.
+            data = json.dumps({**chat.body, "timings_per_token": True}).encode()
             self.chats.append(chat)
             await self._tell()
         headers = {
@@ -140,7 +143,6 @@ def _note(chat: Passed | None, event: bytes) -> None:
     if chat is None or not event.startswith(b"data: {"):
         return
     data = json.loads(event.removeprefix(b"data: "))
-    if data.get("usage"):
-        chat.cost = data
+    chat.cost = data.get("timings") or chat.cost
     if chat.first_token is None and any(choice["delta"].get("content") for choice in data.get("choices", ())):
         chat.first_token = time.perf_counter()

@@ -1,0 +1,172 @@
+"""The same evening laid out as other front ends do it, and what a server that caches prefixes evaluates."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from bot.prompt.window import LOW_WATER
+
+if TYPE_CHECKING:
+    from bot.model.cpu import Endpoint
+
+Messages = list[dict[str, str]]
+
+LORE_DEPTH = 4
+"""Exchanges that are searched for the keys of lore, the newest included."""
+LORE_MOST = 6
+"""Entries that stand near the top at the same time."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What players said up to one answer, cue included, and the answer; None for the one not yet given."""
+
+    said: str
+    answer: str | None
+
+
+class Counter:
+    """The server's own template and tokenizer."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._known: dict[str, int] = {}
+
+    def ids(self, messages: Messages, *, answered: bool = False) -> list[int]:
+        """Give a prompt's token ids, without the header of the answer if it is `answered` already."""
+        text = self._post("apply-template", messages=messages)["prompt"]
+        if answered:
+            text = text[: text.rindex("<|im_start|>assistant")]
+        ids: list[int] = self._post("tokenize", content=text, add_special=True, parse_special=True)["tokens"]
+        return ids
+
+    def cost(self, role: str, content: str) -> int:
+        """Give the tokens that one message takes."""
+        if content not in self._known:
+            text = f"<|im_start|>{role}\n{content}<|im_end|>\n"
+            self._known[content] = len(self._post("tokenize", content=text, parse_special=True)["tokens"])
+        return self._known[content]
+
+    def _post(self, path: str, **body: Any) -> Any:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._endpoint.api_key}"}
+        request = urllib.request.Request(  # noqa: S310  # our own child on loopback
+            f"{self._endpoint.url}/{path}", json.dumps(body).encode(), headers
+        )
+        with urllib.request.urlopen(request) as reply:  # noqa: S310  # as above
+            return json.load(reply)
+
+
+def new_tokens(counter: Counter, prompts: Sequence[Messages]) -> list[int]:
+    """Give the tokens of each prompt that stand after what the one before it ended with."""
+    new = [len(counter.ids(prompts[0]))]
+    for before, prompt in pairwise(prompts):
+        new.append(len(counter.ids(prompt)) - len(counter.ids(_repeated(before, prompt))))
+    return new
+
+
+def _repeated(before: Messages, prompt: Messages) -> Messages:
+    """Give the part of a prompt that ends where the one before it did."""
+    place = _place(before, prompt)
+    asked = before[-1]["content"]
+    if prompt[place]["content"] != asked:  # there was no answer: its cue is not in the log
+        asked = asked.rpartition("\n")[0]
+    return [*prompt[:place], {"role": "user", "content": asked}]
+
+
+def _place(before: Messages, prompt: Messages) -> int:
+    """Give the place of the message that the prompt before ended with."""
+    asked = before[-1]["content"]
+    same = [place for place, message in enumerate(prompt) if message["content"] == asked]
+    if same:
+        return same[-1]
+    asked = asked.rpartition("\n")[0]
+    begun = [place for place, message in enumerate(prompt) if message["content"].startswith(asked)]
+    return begun[-1] if asked and begun else len(prompt) - 1
+
+
+def exchanges(prompts: Sequence[Messages]) -> list[Exchange]:
+    """Give the whole evening as it stands in the prompts, which each have a part of it."""
+    told = [Exchange(said["content"], answer["content"]) for said, answer in _pairs(prompts[0])]
+    for before, prompt in pairwise(prompts):
+        last = _place(before, prompt)
+        told += [Exchange(said["content"], answer["content"]) for said, answer in _pairs(prompt[last - 1 :])]
+    return [*told, Exchange(prompts[-1][-1]["content"], None)]
+
+
+def _pairs(messages: Messages) -> list[tuple[dict[str, str], dict[str, str]]]:
+    return list(zip(messages[1::2], messages[2::2], strict=False))
+
+
+def evaluated(counter: Counter, prompts: Sequence[tuple[Messages, str | None]]) -> int:
+    """Give the tokens evaluated for these prompts, of which each comes with the answer it was given.
+
+    What a prompt shares with the one before and its answer, from the beginning, is cached; at least one token
+    is always evaluated.
+    """
+    total, cached = 0, list[int]()
+    for messages, answer in prompts:
+        ids = counter.ids(messages)
+        shared = next((n for n, (a, b) in enumerate(zip(ids, cached, strict=False)) if a != b), len(cached))
+        total += max(len(ids) - min(shared, len(ids)), 1)
+        told = [*messages, {"role": "assistant", "content": answer or "..."}]
+        cached = counter.ids([*told, {"role": "user", "content": "."}])
+    return total
+
+
+def sliding(counter: Counter, system: str, told: Sequence[Exchange], room: int) -> Prompts:
+    """As much of the latest as fits, in every turn."""
+    return [
+        _prompt(system, _latest(counter, told[: n + 1], room - counter.cost("system", system)))
+        for n in range(len(told))
+    ]
+
+
+def lore_on_top(counter: Counter, system: str, told: Sequence[Exchange], room: int) -> Prompts:
+    """Cut as this bot's window is, with the lore that is called for after the system prompt."""
+    prompts, start = [], 0
+    for n in range(len(told)):
+        top = "\n\n".join([system, *_lore(told[max(0, n + 1 - LORE_DEPTH) : n + 1])])
+        left = room - counter.cost("system", top)
+        if len(_latest(counter, told[start : n + 1], left)) < n + 1 - start:
+            start = n + 1 - len(_latest(counter, told[: n + 1], int(left * LOW_WATER)))
+        prompts.append(_prompt(top, told[start : n + 1]))
+    return prompts
+
+
+def _latest(counter: Counter, told: Sequence[Exchange], room: int) -> Sequence[Exchange]:
+    first = len(told)
+    while first and (room := room - _cost(counter, told[first - 1])) >= 0:
+        first -= 1
+    return told[min(first, len(told) - 1) :]
+
+
+def _cost(counter: Counter, exchange: Exchange) -> int:
+    return counter.cost("user", exchange.said) + counter.cost("assistant", exchange.answer or "")
+
+
+def _prompt(system: str, told: Sequence[Exchange]) -> tuple[Messages, str | None]:
+    messages = [{"role": "system", "content": system}]
+    for exchange in told[:-1]:
+        messages.append({"role": "user", "content": exchange.said})
+        messages.append({"role": "assistant", "content": exchange.answer or "..."})
+    messages.append({"role": "user", "content": told[-1].said})
+    return messages, told[-1].answer
+
+
+def _lore(told: Sequence[Exchange]) -> list[str]:
+    """Give the entries that are called for: one for each of the longest words of what was said last."""
+    words = {word.strip(".,!?()").lower() for one in told for word in one.said.split()}
+    keys = sorted((word for word in words if len(word) > 5 and word.isalpha()), key=lambda w: (-len(w), w))
+    return [f"{key.title()}: what everybody in the valley knows of it." for key in keys[:LORE_MOST]]
+
+
+Prompts = list[tuple[Messages, str | None]]
+LAYOUTS: dict[str, Callable[[Counter, str, Sequence[Exchange], int], Prompts]] = {
+    "sliding window": sliding,
+    "lore near the top": lore_on_top,
+}
