@@ -14,7 +14,7 @@ from bot.persona.persona import clean_name, fold
 from bot.prompt.lore import formats
 from bot.prompt.lore.document import read_document
 from bot.prompt.lore.formats import ENTRIES, LoreError, LoreFile, LoreFormat
-from bot.prompt.lore.matching import Lore
+from bot.prompt.lore.matching import unusable
 from bot.prompt.lore.model import Book, LoreEntry
 from bot.store import lore as stored
 from bot.store.records import LorebookRecord, LoreRow
@@ -233,10 +233,9 @@ class Lorebooks:
 
 def with_problems(entries: Sequence[Listed]) -> list[Listed]:
     """Look which keys of entries cannot be used."""
-    lore = Lore([Book("", "", tuple(listed.entry for listed in entries))])
     found: dict[str, list[str]] = {}
-    for one, key in lore.problems():
-        found.setdefault(one.entry.uid, []).append(f"“{key.written}”: {key.problem}")
+    for entry, key in unusable(listed.entry for listed in entries):
+        found.setdefault(entry.uid, []).append(f"“{key.written}”: {key.problem}")
     return [replace(listed, problems=tuple(found.get(listed.entry.uid, ()))) for listed in entries]
 
 
@@ -286,8 +285,8 @@ def _unpacked(data: bytes) -> tuple[LoreFile, list[tuple[str | None, str]], str,
     file = formats.parsed(read_document(data))
     keys = file.keys or (None,) * len(file.entries)
     documents = [(key, dumped(source).decode()) for key, source in zip(keys, file.entries, strict=True)]
-    book = formats.book_of(file, "")
-    refused = [(one.entry.label, key) for one, key in Lore([book]).problems()]
+    read = (formats.entry_of(source, file.format, "") for source in file.entries)
+    refused = [(entry.label, key) for entry, key in unusable(read)]
     notes = [
         f"{label}: the key “{key.written[:60]}” is not used, {key.problem}." for label, key in refused[:5]
     ]

@@ -201,7 +201,7 @@ async def test_bad_books_are_refused_in_under_a_second_and_whole(
     entry = {"key": ["a"], "content": "x"}
     many: dict[str, Any] = {"entries": {str(number): {} for number in range(50_000)}}
     bad = {
-        "This file is 9.5 MiB; lorebooks of at most 8 MiB are read.": b" " * 10_000_000,
+        "The lorebook is made of more than 800,000 parts.": b'{"entries": [' + b"0," * 2_000_000,
         "This lorebook has 50,000 entries; at most 10,000 are taken.": many,
         "The lorebook is nested more than 64 levels deep.": b'{"entries":' + b"[" * 90_000,
         "This JSON is no lorebook.": {"name": "Marta"},

@@ -14,8 +14,8 @@ from random import Random
 
 from bot.prompt.lore import timing
 from bot.prompt.lore.groups import losers
-from bot.prompt.lore.matching import Buffer, Key, Lore, Playable
-from bot.prompt.lore.model import Logic, Position, Ref
+from bot.prompt.lore.matching import Buffer, Key, Lore, Playable, Reading
+from bot.prompt.lore.model import UNDECORATED, Logic, Position, Ref
 from bot.prompt.lore.text import scanned, told
 from bot.prompt.lore.verdict import Check, Fired, Outcome, Verdict
 
@@ -24,6 +24,8 @@ BUDGET_SHARE = 4
 MOST_STEPS = 32
 """Rounds of recursion. A circle ends by itself, since no entry is told twice at once; a chain ends here."""
 
+# What stopped an entry that may wake after all when more is told.
+_WAITING = frozenset({Check.WAITS, Check.SECONDARY, Check.DECORATED})
 _TOLD_ORDER = (
     Position.BEFORE_CHARACTER,
     Position.AFTER_CHARACTER,
@@ -105,11 +107,13 @@ class _Activation:
         levels = list(self._lore.levels)
         level = levels.pop(0) if levels else 0
         recursing = False
+        candidates = self._candidates()
         for _ in range(MOST_STEPS):
-            awake = self._step(level if recursing else None)
-            tells = [text for one in awake if (text := self._tells(one))]
-            if tells and not self._overflowed:
-                self._buffer.tell(map(self._lore.read, tells))
+            awake = self._step(candidates, level if recursing else None)
+            heard = [self._lore.read(text) for one in awake if (text := self._tells(one))]
+            candidates = self._again(heard)
+            if heard and not self._overflowed:
+                self._buffer.tell(heard)
             elif levels:
                 level = levels.pop(0)
             else:
@@ -119,10 +123,10 @@ class _Activation:
         verdicts = sorted(self._verdicts.values(), key=lambda verdict: _rank(verdict.one))
         return Outcome(tuple(fired for _, fired in self._told), tuple(verdicts))
 
-    def _step(self, level: int | None) -> list[Playable]:
+    def _step(self, candidates: Iterable[Playable], level: int | None) -> list[Playable]:
         """Judge everything that may wake, and give what did. `level` is that of a recursion, None before."""
         awake = []
-        for one in sorted(self._candidates(level), key=_rank):
+        for one in sorted(candidates, key=_rank):
             known = self._verdicts.get(one.ref)
             if known and (known.awake or known.check in {Check.CHANCE, Check.GROUP, Check.EMPTY}):
                 continue
@@ -137,13 +141,18 @@ class _Activation:
             self._stop(one, Check.GROUP, ", ".join(one.entry.groups))
         return [one for one in awake if one not in out and self._take(one)]
 
-    def _candidates(self, level: int | None) -> Iterable[Playable]:
+    def _candidates(self) -> set[Playable]:
         """Give what a key may have woken, and what needs none."""
         woken = self._lore.woken_by(self._buffer.messages)
-        if level is not None:
-            woken |= self._lore.woken_by(self._buffer.told)
         woken.update(self._lore.keyless, self._lore.searching)
         woken.update(self._lore.by_ref[ref] for ref in self._now.fired if ref in self._lore.by_ref)
+        return woken
+
+    def _again(self, heard: Iterable[Reading]) -> set[Playable]:
+        """Give what may wake now that this is told: what it speaks of, and what waited for more."""
+        woken = self._lore.woken_by(heard)
+        woken.update(self._lore.searching)
+        woken.update(known.one for known in self._verdicts.values() if known.check in _WAITING)
         return woken
 
     # -- the checks, in their order -----------------------------------------------------------------------
@@ -197,6 +206,8 @@ class _Activation:
     def _undecorated(self, one: Playable) -> str:
         """Give the decorator that keeps an entry from waking; empty where none does."""
         asked, answers, greeted = one.entry.decorators, self._now.answers, self._now.greeting
+        if asked is UNDECORATED:  # as nearly all are
+            return ""
         so_far = f": {answers} answers so far"
         again = one.ref in self._now.fired and one.ref not in self._now.window
         greeting = None not in {asked.greeting, greeted} and asked.greeting != greeted
@@ -235,6 +246,9 @@ class _Activation:
             return True
         if not self._comes_up(one):
             return False
+        if self._overflowed and not one.entry.ignore_budget:
+            self._stop(one, Check.BUDGET, "")
+            return False
         text = told(self._now.fill(one.entry.content, one.book.id))
         if not text:
             self._pay(one, 0, Check.EMPTY, because)
@@ -264,7 +278,7 @@ class _Activation:
             return False
         if one.entry.ignore_budget:
             return True
-        if self._overflowed or cost > self._left:
+        if cost > self._left:
             self._stop(one, Check.BUDGET, f"{cost} tokens, {max(self._left, 0)} left")
             self._overflowed = True
             return False

@@ -8,15 +8,15 @@ from typing import Any
 
 from bot.prompt.lore.formats import LoreError
 
-DOCUMENT_BYTES = 8 * 1024 * 1024
+DOCUMENT_BYTES = 12 * 1024 * 1024
 DEPTH = 64  # brackets inside brackets
-PARTS = 1_000_000  # commas and brackets: what a value costs in memory is 20 times its text
+PARTS = 800_000  # commas and brackets: what a value costs in memory is 20 times its text
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 def read_document(data: bytes) -> dict[str, Any]:
-    """Read a JSON object (RFC 8259, with or without a byte order mark) of at most 8 MiB.
+    """Read a JSON object (RFC 8259, with or without a byte order mark) of at most 12 MiB.
 
     Raises LoreError with a sentence about what is wrong. Takes up to half a second: use a thread.
     """

@@ -7,6 +7,7 @@ no field names is left alone.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ TITLE_CHARACTERS = 200
 LARGEST_NUMBER = 1_000_000_000
 OURS: Path = ("extensions", "hearthside")
 """Where a file holds what only this bot knows, and what only a file of the other kind has a place for."""
+
+_BROKEN = re.compile("[\0\ud800-\udfff]")  # what SQLite and UTF-8 have no place for
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,12 @@ def placed(target: Json, path: Path, value: Any) -> None:
 
 
 def text(most: int) -> Callable[[Any], str]:
-    """Make a reader of text that nothing in the store or in a prompt stumbles over."""
+    """Make a reader of text that no store stumbles over."""
 
     def read(value: Any) -> str:
         if not isinstance(value, str):
             return ""
-        return "".join(c for c in value if c != "\0" and not "\ud800" <= c <= "\udfff")[:most]
+        return (value if value.isprintable() else _BROKEN.sub("", value))[:most]
 
     return read
 

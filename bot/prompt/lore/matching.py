@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -110,10 +110,6 @@ class Lore:
                 self.groups.setdefault(name, []).append(one)
         self._read: dict[str, Reading] = {}
 
-    def problems(self) -> Iterable[tuple[Playable, Key]]:
-        """Give every key that cannot be used."""
-        return ((one, key) for one in self.entries for key in one.all_keys() if key.problem)
-
     def read(self, text: str) -> Reading:
         """Give which keys stand in a text."""
         reading = self._read.get(text)
@@ -127,6 +123,16 @@ class Lore:
         """Give the entries that have a plain primary key in one of the texts, loosely compared."""
         numbers = set[int]().union(*(reading.numbers for reading in readings))
         return {one for number in numbers for one in self._users.get(number, ())}
+
+
+def unusable(entries: Iterable[LoreEntry]) -> Iterator[tuple[LoreEntry, Key]]:
+    """Give every key of entries that cannot be used, with the entry."""
+    keys = _KeyMaker()
+    nowhere = Book("", "")
+    for entry in entries:
+        for key in Playable(entry, nowhere, 0, keys).all_keys():
+            if key.problem:
+                yield entry, key
 
 
 class Reading:
@@ -166,11 +172,13 @@ class Buffer:
         self.messages = [lore.read(text) for text in reversed(latest)]
         self.told: list[Reading] = []
         self._joined: dict[tuple[int, bool], bytes] = {}
+        self._numbers: dict[tuple[int, bool], set[int]] = {}
 
     def tell(self, readings: Iterable[Reading]) -> None:
         """Add what entries tell, which may wake others."""
         self.told += readings
         self._joined.clear()
+        self._numbers.clear()
 
     def has(self, key: Key, one: Playable) -> bool:
         """Tell whether an entry's key stands in what the entry looks at.
@@ -180,16 +188,27 @@ class Buffer:
         reach = max(one.depth, self._fresh) if one.depth else 0
         if key.pattern:
             return key.pattern.search(self._text(reach, recursive=one.recursive)) is not None
-        if key.number < 0:
+        if key.number not in self._found(reach, recursive=one.recursive):
             return False
-        told = self.told if one.recursive else ()
-        return any(reading.has(key) for reading in chain(self.messages[:reach], told))
+        return any(reading.has(key) for reading in self._readings(reach, recursive=one.recursive))
+
+    def _readings(self, reach: int, *, recursive: bool) -> Iterable[Reading]:
+        return chain(self.messages[:reach], self.told if recursive else ())
+
+    def _found(self, reach: int, *, recursive: bool) -> set[int]:
+        """Give the numbers of the plain keys in all that is looked at, loosely compared."""
+        found = self._numbers.get((reach, recursive))
+        if found is None:
+            readings = self._readings(reach, recursive=recursive)
+            found = set[int]().union(*(reading.numbers for reading in readings))
+            self._numbers[reach, recursive] = found
+        return found
 
     def _text(self, reach: int, *, recursive: bool) -> bytes:
         """Give the texts in one piece, newest first, as SillyTavern joins them."""
         text = self._joined.get((reach, recursive))
         if text is None:
-            readings = chain(self.messages[:reach], self.told if recursive else ())
+            readings = self._readings(reach, recursive=recursive)
             joined = "\n".join(f"{_MESSAGE_START}{reading.text}" for reading in readings)
             text = joined.encode("utf-8", "replace")[:_SCANNED_BYTES]
             self._joined[reach, recursive] = text

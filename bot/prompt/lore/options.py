@@ -80,6 +80,12 @@ def _choice(kind: type[Logic | Position | Role]) -> Callable[[str, str], Any]:
     return read
 
 
+def _chance(name: str, text: str) -> float:
+    if re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,3})?", text) and float(text) <= 100:
+        return float(text)
+    raise LoreError(f"“{name}” is a number from 0 to 100, not “{text[:40]}”.")
+
+
 def _names(_: str, text: str) -> tuple[str, ...]:
     return tuple(filter(None, (name.strip() for name in text.split(","))))
 
@@ -89,7 +95,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "constant": _flag,
     "order": _number(-LARGEST),
     "priority": _number(-LARGEST),
-    "probability": _number(0, 100),
+    "probability": _chance,
     "use_probability": _flag,
     "sticky": _number(1),
     "cooldown": _number(1),

@@ -1,0 +1,169 @@
+"""A scene and its lorebooks over time: the window is cut, books change, the bot is started again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from bot.clock import SystemClock
+from bot.persona.library import PersonaLibrary
+from bot.persona.personas import Personas
+from bot.scene.lore import SceneLore
+from bot.scene.lorebooks import ENTRIES_IN_ALL, Lorebooks
+from bot.scene.scene import Scene
+from bot.store import log, scenes
+from bot.store.records import EntryKind, SceneRecord
+from bot.store.store import Store
+from tests.store.story import MIRA, SERVER, line, scene, started
+
+PERSONAS = Path(__file__).parents[2] / "personas"
+GONG = {"key": ["gong"], "content": "{{char}} cast the gong for {{user}}."}
+
+
+class Table:
+    """A store, its books, and one scene with the narrator."""
+
+    def __init__(self, store: Store, personas: Personas) -> None:
+        self.store = store
+        self.personas = personas
+        self.books = Lorebooks(store, SystemClock())
+        self.scene: Scene
+        self.lore: SceneLore
+        self.seq = 0
+
+    async def sit(self, record: SceneRecord) -> None:
+        """Take the scene up as a start of the bot does."""
+        async with self.store.read() as connection:
+            window = await log.since(connection, record.id, record.window_start)
+            last = await log.last_seq(connection, record.id)
+        self.scene = Scene(record, ["narrator"], window, last)
+        self.lore = SceneLore(self.store, self.books, self.personas, SystemClock(), Random(1))  # noqa: S311  # dice
+
+    async def bring(self, *entries: dict[str, Any], **frame: Any) -> None:
+        document = {**frame, "entries": {str(number): entry for number, entry in enumerate(entries)}}
+        data = json.dumps(document).encode()
+        await self.books.bring(SERVER, data, MIRA, name="Vell", filename="vell.json")
+
+    async def says(self, text: str, kind: EntryKind = EntryKind.PLAYER) -> None:
+        async with self.store.transaction() as tx:
+            entry = await log.append(tx, line(self.scene.id, self.scene.take_seq(), text, kind=kind))
+        self.scene.add(entry)
+
+    async def told(self, *said: str) -> list[str]:
+        """Have a player speak and the narrator answer; give what lore was told before the answer."""
+        for text in said:
+            await self.says(text)
+        before = {entry.id for entry in self.scene.window.entries}
+        narrator = self.personas.get("narrator")
+        assert narrator
+        await self.lore.append(self.scene, narrator)
+        new = [entry.text for entry in self.scene.window.entries if entry.id not in before]
+        await self.says("Well.", EntryKind.ANSWER)
+        return new
+
+    async def cut(self, to: int) -> None:
+        """Cut the window as a compaction does."""
+        start = self.scene.window.entries[-to].seq
+        for entry in list(self.scene.window.entries)[:-to]:
+            self.scene.window.discard(entry.id)
+        self.scene.change(window_start=start)
+        async with self.store.transaction() as tx:
+            await scenes.change(tx, self.scene.id, window_start=start)
+
+
+@pytest.fixture
+async def table(tmp_path: Path) -> AsyncIterator[Table]:
+    store = await Store.open(tmp_path / "hearthside.sqlite")
+    library = PersonaLibrary(PERSONAS)
+    library.load_all()
+    personas = Personas(library, store, SystemClock(), faces=tmp_path / "faces")
+    table = Table(store, personas)
+    await table.sit(scene(id=await started(store)))
+    yield table
+    await store.aclose()
+
+
+async def test_lore_is_told_once_and_again_when_the_window_was_cut(table: Table) -> None:
+    await table.bring(GONG)
+    assert await table.told("A gong!") == ["The Narrator cast the gong for Mira."]
+    assert await table.told("The gong, the gong!") == []
+    await table.sit(table.scene.record)
+    assert await table.told("A gong after a restart.") == []
+    await table.cut(to=2)
+    assert await table.told("And the gong?") == ["The Narrator cast the gong for Mira."]
+    await table.cut(to=1)
+    await table.sit(table.scene.record)
+    assert await table.told("And the gong?") == ["The Narrator cast the gong for Mira."]
+
+
+async def test_timed_effects_outlive_the_window_and_a_restart(table: Table) -> None:
+    await table.bring(
+        {**GONG, "cooldown": 6}, {"key": ["rope"], "content": "Hemp.", "sticky": 5, "cooldown": 3}
+    )
+    assert len(await table.told("Gong, rope.")) == 2  # at message 1
+    await table.cut(to=1)
+    assert await table.told("Hm.") == ["Hemp."]  # message 3: still on
+    await table.cut(to=1)
+    await table.sit(table.scene.record)
+    assert await table.told("Gong, rope.") == ["Hemp."]  # message 5
+    await table.cut(to=1)
+    assert await table.told("Gong, rope.") == [
+        "The Narrator cast the gong for Mira."
+    ]  # message 7: rope rests
+    await table.cut(to=1)
+    assert await table.told("Gong, rope.") == ["Hemp."]  # message 9
+
+
+async def test_a_changed_entry_is_told_anew_and_a_removed_one_never(table: Table) -> None:
+    await table.bring(GONG, {"key": ["rope"], "content": "Hemp."})
+    book = await table.books.find(SERVER, "vell")
+    assert len(await table.told("Gong, rope.")) == 2
+    gong, rope = await table.books.entries(book)
+    await table.books.change(book, gong.id, replace(gong.entry, content="Cracked."))
+    await table.books.change(book, rope.id, rope.entry)
+    assert await table.told("Gong, rope.") == ["Cracked."]
+    await table.cut(to=1)
+    await table.books.remove_entry(book, gong.id)
+    assert await table.told("Gong, rope.") == ["Hemp."]
+    await table.cut(to=1)
+    await table.books.switch(book, on=False)
+    assert await table.told("Gong, rope.") == []
+
+
+async def test_the_head_takes_what_is_always_on_up_to_a_quarter_of_the_context(table: Table) -> None:
+    law = {"constant": True, "content": "{{char}} rules. {{random::A::B}} {{pick::C::D}}", "order": 9}
+    long = {"constant": True, "content": "Rain. " * 200, "order": 1}
+    await table.bring(law, long)
+    both = await table.lore.standing(table.scene, 8192)
+    assert len(both) == 2
+    assert both[1].startswith("The Narrator rules.")
+    assert await table.lore.standing(table.scene, 8192) == both
+    assert await table.lore.standing(table.scene, 1000) == both[1:]
+    assert await table.told("Hm.") == []
+
+
+async def test_a_test_changes_nothing(table: Table) -> None:
+    await table.bring({**GONG, "sticky": 3})
+    for _ in range(2):
+        outcome = await table.lore.tested(SERVER, table.scene, "A gong!")
+        assert [fired.because for fired in outcome.fired] == ["“gong” was said"]
+    assert [fired.ref for fired in (await table.lore.tested(SERVER, None, "A gong!")).fired]
+    assert not any(entry.kind is EntryKind.LORE for entry in table.scene.window.entries)
+    assert await table.told("A gong!")
+    assert (await table.lore.tested(SERVER, table.scene, "A gong!")).fired == ()
+
+
+async def test_a_book_of_ten_thousand_comes_whole_and_there_is_an_end_to_it(table: Table) -> None:
+    entries = [{"key": [f"k{number}"], "content": "x"} for number in range(10_000)]
+    await table.bring(*entries)
+    assert await table.told("k77 and k9999") == ["x", "x"]
+    await table.books.bring(SERVER, json.dumps({"entries": entries}).encode(), MIRA, name="B", filename="b")
+    with pytest.raises(Exception, match=f"{ENTRIES_IN_ALL:,} are kept: remove a book first"):
+        await table.books.bring(SERVER, b'{"entries": [{}]}', MIRA, name="C", filename="c")
+    assert [book.name for book in await table.books.all(SERVER)] == ["B", "Vell"]
