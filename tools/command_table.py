@@ -12,6 +12,7 @@ from discord.ext import commands
 
 from cogs.help import Help
 from cogs.inside import InsideCommands
+from cogs.lore import LoreCommands
 from cogs.model import ModelCommands
 from cogs.persona import PersonaCommands
 from cogs.scene import SceneCommands
@@ -20,7 +21,7 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 BLOCK = re.compile(r"(<!-- commands:[^\n]*-->\n).*?(<!-- end of commands -->)", re.DOTALL)
 
 # The cogs whose commands everybody meets; a persona's own commands are its own affair.
-COGS = (SceneCommands, PersonaCommands, ModelCommands, InsideCommands, Help)
+COGS = (SceneCommands, PersonaCommands, LoreCommands, ModelCommands, InsideCommands, Help)
 
 
 def table() -> str:
