@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.errors import TableError
 
+# The planner and what it reads with are imported by the commands: they are not needed to print the help.
 if TYPE_CHECKING:
-    from bot.model.library.plan import Machine, Plan
+    from bot.model.library.cache import Use
+    from bot.model.library.plan import Machine
     from bot.model.library.shape import Shape
 
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # it has no other name
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+
+def add_commands(commands: Commands) -> None:
     """Add `model` and its commands to the program's."""
     group = commands.add_parser("model", help="look at models before they run")
     inside = group.add_subparsers(required=True, metavar="COMMAND")
+    _add_inspect(inside)
     _add_plan(inside)
+    _add_suggest(inside)
 
 
-def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_inspect(commands: Commands) -> None:
+    command = commands.add_parser("inspect", help="what a model's file or folder says about it")
+    command.add_argument(
+        "model", metavar="PATH", help="a GGUF file, a model's folder, or a GGUF file's address"
+    )
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.set_defaults(command=_inspect)
+
+
+def _add_plan(commands: Commands) -> None:
     command = commands.add_parser("plan", help="what memory a model takes, and how to start it")
-    command.set_defaults(command=_plan)
-    use = command.add_argument_group("how it is to be run")
-    use.add_argument("--context", type=int, default=8192, help="tokens for each scene (default: 8192)")
-    use.add_argument("--parallel", type=int, default=1, help="scenes answered at the same time (default: 1)")
-    use.add_argument("--kv", default="f16", metavar="TYPE", help="type of the KV cache: f16, q8_0, q4_0 ...")
-    use.add_argument("--vram", type=float, metavar="GIB", help="the GPU's memory (default: this machine's)")
-    use.add_argument("--ram", type=float, metavar="GIB", help="memory (default: this machine's)")
-    use.add_argument("--gpu-bandwidth", type=float, default=0, metavar="GB/S", help="of the GPU's memory")
-    use.add_argument("--ram-bandwidth", type=float, default=50, metavar="GB/S", help="(default: 50)")
+    command.add_argument(
+        "model", nargs="?", metavar="MODEL", help="a file, a folder, an address, or a known name"
+    )
+    _add_use(command)
     numbers = command.add_argument_group("a model from numbers")
     for name, text in (
         ("--hidden", "width of the model"),
@@ -43,28 +54,88 @@ def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         numbers.add_argument(name, type=int, metavar="N", help=text)
     numbers.add_argument("--parameters", type=float, metavar="BILLIONS", help="size of the model")
     numbers.add_argument("--bits", type=float, default=4.89, help="bits per weight (default: 4.89, Q4_K_M)")
+    command.set_defaults(command=_plan)
+
+
+def _add_suggest(commands: Commands) -> None:
+    command = commands.add_parser("suggest", help="well-known models, and which of them run here")
+    _add_use(command)
+    command.set_defaults(command=_suggest)
+
+
+def _add_use(command: argparse.ArgumentParser) -> None:
+    use = command.add_argument_group("how it is to be run")
+    use.add_argument("--context", type=int, default=8192, help="tokens for each scene (default: 8192)")
+    use.add_argument("--parallel", type=int, default=1, help="scenes answered at the same time (default: 1)")
+    use.add_argument("--kv", default="f16", metavar="TYPE", help="type of the KV cache: f16, q8_0, q4_0 ...")
+    use.add_argument("--quant", default="Q4_K_M", help="of a known model (default: Q4_K_M)")
+    use.add_argument("--vram", type=float, metavar="GIB", help="the GPU's memory (default: this machine's)")
+    use.add_argument("--ram", type=float, metavar="GIB", help="memory (default: this machine's)")
+    use.add_argument("--gpu-bandwidth", type=float, default=0, metavar="GB/S", help="of the GPU's memory")
+    use.add_argument(
+        "--ram-bandwidth", type=float, default=50, metavar="GB/S", help="of the RAM (default: 50)"
+    )
     command.add_argument("--json", action="store_true", help="for programs")
 
 
-def _plan(options: argparse.Namespace) -> int:
-    from bot.model.library import report  # noqa: PLC0415  # the planner is not needed to print the help: 10 ms
+def _inspect(options: argparse.Namespace) -> int:
+    from bot.model.library import inspector, report  # noqa: PLC0415  # as said above
 
-    made = _made(_shape_of(options), options)
-    print(json.dumps(report.plan_as_json(made), indent=2) if options.json else report.plan_as_text(made))
+    found = inspector.inspect(options.model)
+    if options.json:
+        print(json.dumps(report.inspection_as_json(found), indent=2))
+    else:
+        print(report.inspection_as_text(found))
     return 0
 
 
-def _made(shape: Shape, options: argparse.Namespace) -> Plan:
-    from bot.model.library import cache, plan  # noqa: PLC0415  # as above
+def _plan(options: argparse.Namespace) -> int:
+    from bot.model.library import plan, report, servers  # noqa: PLC0415  # as said above
 
-    return plan.plan(shape, cache.Use(options.context, options.parallel, options.kv), _machine(options))
+    shape, path, kind = _model(options)
+    made = plan.plan(shape, _use(options), _machine(options))
+    commands = servers.commands(made, path, kind) if path else {}
+    if options.json:
+        print(json.dumps({"model": path, **report.plan_as_json(made), "commands": commands}, indent=2))
+    else:
+        print(
+            "\n".join(
+                [report.plan_as_text(made), *(f"\n{name}:\n  {line}" for name, line in commands.items())]
+            )
+        )
+    return 0
 
 
-def _shape_of(options: argparse.Namespace) -> Shape:
-    from bot.model.library import numbers  # noqa: PLC0415  # as above
+def _suggest(options: argparse.Namespace) -> int:
+    from bot.model.library import catalogue, report  # noqa: PLC0415  # as said above
+
+    machine = _machine(options)
+    found = catalogue.suggest(machine, _use(options), options.quant)
+    if options.json:
+        print(json.dumps(report.suggestions_as_json(found), indent=2))
+    else:
+        print(report.suggestions_as_text(found, machine, options.quant))
+    return 0
+
+
+def _model(options: argparse.Namespace) -> tuple[Shape, str, str]:
+    """Give the shape that is to be planned, where the model is ("" for mere numbers), and its format."""
+    from bot.model.library import catalogue, inspector  # noqa: PLC0415  # as said above
+
+    if options.model is None:
+        return _from_numbers(options), "", ""
+    if "://" in options.model or Path(options.model).expanduser().exists():
+        found = inspector.inspect(options.model)
+        return found.shape, found.path, found.kind
+    known = catalogue.find(options.model)
+    return known.shape(options.quant), f"{known.name}.{options.quant}.gguf", "GGUF"
+
+
+def _from_numbers(options: argparse.Namespace) -> Shape:
+    from bot.model.library import numbers  # noqa: PLC0415  # as said above
 
     if not (options.hidden and options.layers and options.heads):
-        raise TableError("A plan needs numbers.", hint="Give --hidden, --layers and --heads.")
+        raise TableError("What is to be planned?", hint="Give a model, or --hidden, --layers and --heads.")
     return numbers.from_numbers(
         numbers.Numbers(
             hidden=options.hidden,
@@ -79,10 +150,22 @@ def _shape_of(options: argparse.Namespace) -> Shape:
     )
 
 
+def _use(options: argparse.Namespace) -> Use:
+    from bot.model.library import cache  # noqa: PLC0415  # as said above
+
+    return cache.Use(options.context, options.parallel, options.kv)
+
+
 def _machine(options: argparse.Namespace) -> Machine:
-    from bot.model import machine  # noqa: PLC0415  # as above
-    from bot.model.library import plan  # noqa: PLC0415  # as above
+    """Give the machine that is described, or this one."""
+    from bot.model import machine  # noqa: PLC0415  # as said above
+    from bot.model.library import gpus, plan  # noqa: PLC0415  # as said above
 
     ram = machine.total_memory() or 0 if options.ram is None else int(options.ram * plan.GIB)
-    vram = 0 if options.vram is None else int(options.vram * plan.GIB)
+    if options.vram is not None:
+        vram = int(options.vram * plan.GIB)
+    else:
+        vram = sum(gpu.memory for gpu in gpus.detect(ram=ram))
+    if min(ram, vram, options.gpu_bandwidth, options.ram_bandwidth) < 0 or not options.ram_bandwidth:
+        raise TableError("Memory and its bandwidth are no less than nothing.")
     return plan.Machine(vram, ram, options.gpu_bandwidth, options.ram_bandwidth)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.model.library.plan import GIB, Plan
+from bot.model.library.catalogue import Suggestion
+from bot.model.library.inspection import Inspection
+from bot.model.library.plan import GIB, Machine, Plan
 
 Json = dict[str, Any]
+_PLANNED = ("context", "kv_bytes_per_token", "kv_bytes", "weights_bytes", "total_bytes", "gpu_layers", "fits")
 
 
 def size(number: float) -> str:
@@ -15,6 +18,10 @@ def size(number: float) -> str:
         if number >= bytes_:
             return f"{number / bytes_:.2f}".rstrip("0").rstrip(".") + f" {unit}"
     return f"{number:.0f} B"
+
+
+def _speed(tokens: float) -> str:
+    return f"{tokens:.0f}" if tokens >= 10 else f"{tokens:.1f}"
 
 
 def plan_as_json(plan: Plan) -> Json:
@@ -77,7 +84,9 @@ def _fit(plan: Plan) -> list[tuple[str, str]]:
         ("longest context", _longest(plan)),
     ]
     if plan.fits:
-        rows.append(("speed", f"about {plan.tokens_per_second:.0f} tokens/s (estimate: {_assumed(plan)})"))
+        rows.append(
+            ("speed", f"about {_speed(plan.tokens_per_second)} tokens/s (estimate: {_assumed(plan)})")
+        )
     return rows
 
 
@@ -90,3 +99,112 @@ def _assumed(plan: Plan) -> str:
     machine = plan.machine
     parts = [f"GPU {machine.gpu_speed:.0f} GB/s"] if plan.gpu_layers else []
     return ", ".join([*parts, f"RAM {machine.ram_bandwidth:.0f} GB/s, 60 % of both reached"])
+
+
+def inspection_as_json(found: Inspection) -> Json:
+    """Give what was found by name: bytes, tokens, bits."""
+    return {
+        "path": found.path,
+        "format": found.kind,
+        "architecture": found.architecture,
+        "parameters": found.parameters,
+        "layers": len(found.shape.layers),
+        "hidden": found.shape.hidden,
+        "feed_forward": found.shape.feed_forward,
+        "heads": found.heads,
+        "kv_heads": found.kv_heads,
+        "head_size": found.head_size,
+        "experts": found.experts,
+        "context": found.shape.context,
+        "rope": found.rope,
+        "vocabulary": found.shape.vocabulary,
+        "tokenizer": found.tokenizer,
+        "chat_template": found.chat_template,
+        "quantization": found.quantization,
+        "bits_per_weight": round(found.bits, 3),
+        "types": found.types,
+        "weights_bytes": found.shape.weights.total,
+        "file_bytes": found.size,
+        "windowed_layers": sum(1 for layer in found.shape.layers if layer.window),
+        "recurrent_layers": sum(1 for layer in found.shape.layers if layer.state),
+    }
+
+
+def inspection_as_text(found: Inspection) -> str:
+    """Give what was found as lines of a name and what it means; what the files do not say is left out."""
+    shape = found.shape
+    heads = f"{found.heads}, {found.kv_heads} of them for keys and values, of {found.head_size} each"
+    rows = [
+        ("model", found.path),
+        ("format", f"{found.kind}, {size(found.size)}"),
+        ("architecture", found.architecture),
+        (
+            "parameters",
+            f"{found.parameters / 1e9:.2f} billion" if found.parameters >= 1e7 else f"{found.parameters}",
+        ),
+        ("layers", f"{len(shape.layers)}, hidden size {shape.hidden}{_kinds(found)}"),
+        ("heads", heads if found.heads else ""),
+        ("experts", str(found.experts or "")),
+        ("context", f"{shape.context} tokens" if shape.context else ""),
+        ("rope", ", ".join(f"{name} {value}" for name, value in found.rope.items())),
+        ("vocabulary", f"{shape.vocabulary} tokens ({found.tokenizer or 'tokenizer not said'})"),
+        ("chat template", "yes" if found.chat_template else "no: it will not know who speaks"),
+        ("quantization", f"{found.quantization or 'not said'}, really {found.bits:.2f} bits per weight"),
+        ("types", ", ".join(f"{name} {count / found.parameters:.1%}" for name, count in found.types.items())),
+    ]
+    return "\n".join(f"{name:<16} {text}" for name, text in rows if text)
+
+
+def _kinds(found: Inspection) -> str:
+    windows = sum(1 for layer in found.shape.layers if layer.window)
+    states = sum(1 for layer in found.shape.layers if layer.state)
+    told = [f"{windows} with a sliding window"] if windows else []
+    return "".join(f", {part}" for part in [*told, *([f"{states} recurrent"] if states else [])])
+
+
+def suggestions_as_json(found: list[Suggestion]) -> list[Json]:
+    """Give each suggestion's model and plan."""
+    return [
+        {
+            "name": one.model.name,
+            "title": one.model.title,
+            "tier_gib": one.model.tier,
+            "parameters_billion": one.model.parameters,
+            "layers": one.model.layers,
+            "heads": one.model.heads,
+            "kv_heads": one.model.kv_heads,
+            "trained_context": one.model.context,
+            "licence": one.model.licence,
+            "gguf": one.model.gguf,
+            "note": one.model.note,
+            "runs_on": one.verdict,
+            **{key: plan_as_json(one.plan)[key] for key in _PLANNED},
+        }
+        for one in found
+    ]
+
+
+def suggestions_as_text(found: list[Suggestion], machine: Machine, quantization: str) -> str:
+    """Give a table of the catalogue with what runs on the machine marked, each note below its model."""
+    head = f"{size(machine.vram)} of GPU memory, {size(machine.ram)} of RAM; weights as {quantization}"
+    lines = [
+        head,
+        "",
+        f"  {'name':<18} {'weights':>10} {'KV cache':>10} {'together':>10} {'tokens':>7}  runs on",
+    ]
+    tier = 0
+    for one in found:
+        if one.model.tier != tier:
+            tier = one.model.tier
+            lines.append(f"named for {tier} GiB")
+        mark = " " if one.verdict == "no" else "✓"
+        speed = f", about {_speed(one.plan.tokens_per_second)} tokens/s" if one.plan.fits else ""
+        lines.append(
+            f"{mark} {one.model.name:<18} {size(one.plan.shape.weights.total):>10} "
+            f"{size(one.plan.cache.total):>10} {size(one.plan.total):>10} {one.plan.use.context:>7}  "
+            f"{one.verdict}{speed}"
+        )
+        lines.append(f"    {one.model.title}, {one.model.licence}. {one.model.note}")
+    return "\n".join(
+        [*lines, "", "Sizes of weights and speeds are estimates. Memory for images is not counted."]
+    )

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bot import cli
+from bot.errors import TableError
+from bot.model.library.cache import Use
+from bot.model.library.catalogue import catalogue, find, suggest
+from bot.model.library.gpus import Gpu, detect
+from bot.model.library.plan import GIB, Machine
+
+
+def test_the_catalogue_is_whole() -> None:
+    entries = catalogue()
+    assert len({entry.name for entry in entries}) == len(entries) > 20
+    for entry in entries:
+        assert entry.heads % entry.kv_heads == 0
+        assert entry.note.endswith(".")
+        assert entry.parameters * 1e9 > entry.layers * 2 * entry.hidden**2
+
+
+@pytest.mark.parametrize(
+    ("name", "per_token"), [("llama-3.1-8b", 131072), ("mythomax-13b", 819200), ("deepseek-v3", 61 * 576 * 2)]
+)
+def test_what_a_token_costs(name: str, per_token: int) -> None:
+    machine = Machine(24 * GIB, 64 * GIB)
+    [plan] = [one.plan for one in suggest(machine, Use(8192), "Q4_K_M") if one.model.name == name]
+    assert plan.cache.per_token == per_token
+
+
+def test_what_runs_here_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["model", "suggest", "--vram", "12", "--ram", "32", "--json"]) == 0
+    runs = {one["name"]: one["runs_on"] for one in json.loads(capsys.readouterr().out)}
+    assert runs["llama-3.1-8b"] == "GPU"
+    assert runs["mixtral-8x7b"] == "GPU + RAM"
+    assert runs["llama-3.1-405b"] == "no"
+    assert cli.main(["model", "suggest", "--vram", "0", "--ram", "16"]) == 0
+    table = capsys.readouterr().out
+    assert "✓ llama-3.2-3b" in table
+    assert "CPU, about" in table
+    assert "  llama-3.3-70b" in table
+
+
+def test_a_known_name_can_be_planned_and_a_near_one_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        cli.main(["model", "plan", "mistral-nemo-12b", "--vram", "12", "--ram", "32", "--quant", "Q5_K_M"])
+        == 0
+    )
+    assert "llama-server -m mistral-nemo-12b.Q5_K_M.gguf" in capsys.readouterr().out
+    with pytest.raises(TableError, match="mistral-nemo-12b"):
+        find("mistral-nemo")
+    assert cli.main(["model", "plan", "llama-3.1-8b", "--quant", "Q9"]) == 1
+    assert "Q4_K_M" in capsys.readouterr().err
+
+
+def test_nvidias_cards_are_found() -> None:
+    def run(command: list[str]) -> str:
+        return "NVIDIA GeForce RTX 3060, 12288\nTesla, P40, 24576\n" if command[0] == "nvidia-smi" else ""
+
+    assert detect(run, "linux") == [
+        Gpu("NVIDIA GeForce RTX 3060", 12 * GIB), Gpu("Tesla, P40", 24 * GIB)
+    ]  # fmt: skip
+
+
+def test_amds_cards_are_found() -> None:
+    told = {"card0": {"VRAM Total Memory (B)": str(16 * GIB)}, "system": "x"}
+    assert detect(lambda command: json.dumps(told) if command[0] == "rocm-smi" else "", "linux") == [
+        Gpu("AMD card0", 16 * GIB)
+    ]
+
+
+@pytest.mark.parametrize("told", ["", "{", "[]", "No devices were found", "name, many"])
+def test_tools_that_say_nothing_of_use(told: str) -> None:
+    assert detect(lambda _: told, "linux") == []
+
+
+def test_apples_memory_is_shared() -> None:
+    assert detect(lambda _: "0\n", "darwin", ram=24 * GIB) == [Gpu("Apple GPU", 16 * GIB, shared=True)]
+    assert detect(lambda _: "20480\n", "darwin", ram=24 * GIB) == [Gpu("Apple GPU", 20 * GIB, shared=True)]
