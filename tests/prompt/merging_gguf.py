@@ -31,8 +31,9 @@ LINES = (
     "\u00a0nbsp\u00a0 \u3000wide\u3000　。 \u2003em \u2028line \x85next \u200bzero ﬀ ﬁ Ａｂｃ１２ ！～",
     "<|im_end|> <|im_start|> </s> [INST] <|spare_0|> <think>",
     "ǅ ƻ ʔ ª º 𝓗𝓮𝓵𝓵𝓸 ⅷ Ⅷ ⓐ ㍿ ﷽ \U0001e900 \u1f88 ꙮ \ua7ae",
+    "oWoWoWoW elloWorld elloWorld iPhone it'sure it'sure I'many .\n/x .\n/x ?\n/y ``` ``` 1234 1234",
 )
-MERGES = 450
+MERGES = 520
 
 
 @functools.cache
@@ -54,8 +55,8 @@ def vocabulary() -> tuple[list[str], list[str]]:
     return pieces, merges
 
 
-def write_merging_gguf(path: Path, pre: str) -> Path:
-    """Write the model with the cut of that name."""
+def write_merging_gguf(path: Path, pre: str, template: str = tiny_gguf.CHATML) -> Path:
+    """Write the model with the cut of that name and that chat template."""
     pieces, merges = vocabulary()
     writer = gguf.GGUFWriter(path, "llama")
     tiny_gguf._add_shape(writer, 8192, len(pieces) + len(tiny_gguf.SPECIALS))
@@ -67,7 +68,7 @@ def write_merging_gguf(path: Path, pre: str) -> Path:
     writer.add_token_merges(merges)
     writer.add_bos_token_id(len(pieces))
     writer.add_eos_token_id(len(pieces) + 2)
-    writer.add_chat_template(tiny_gguf.CHATML)
+    writer.add_chat_template(template)
     for name, tensor in tiny_gguf._weights(pieces, 0, 40).items():
         writer.add_tensor(name, tensor if tensor.ndim == 1 else tensor.astype(np.float16))
     writer.write_header_to_file()
