@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from bot.prompt.log import INSTRUCTIONS, SPOKEN, Head, render_head
+from bot.prompt.log import INSTRUCTIONS, SPOKEN, Head, cue, render_head
 from bot.prompt.tokens import TokenCounter, entry_tokens
-from bot.prompt.window import Budget
+from bot.prompt.window import CUE_TOKENS, Budget
 from bot.store.records import Entry, EntryKind
 
 HEAD = "Instructions, scene"
@@ -66,26 +66,27 @@ class Contents:
         return [(group, tokens) for group, tokens in sums.items() if tokens]
 
 
-def texts_of(head: Head) -> list[str]:
-    """Give the texts that `inspect` counts for a head, for a counter that has to ask."""
-    return [render_head(head), *(text for _, _, text in _head_texts(head))]
+def texts_of(head: Head, speaker: str) -> list[str]:
+    """Give the texts that `inspect` counts beside the entries, for a counter that has to ask."""
+    return [render_head(head), cue(speaker), *(text for _, _, text in _head_texts(head))]
 
 
 def inspect(
     head: Head,
     whole: Head,
     entries: Iterable[Entry],
+    speaker: str,
     budget: Budget,
     counter: TokenCounter,
     scale: float = 1.0,
 ) -> Contents:
-    """Share out a context.
+    """Share out a context, as it is if `speaker` answers next.
 
     `head` is what stands in front of the log, `whole` the same before its cards were shortened; `entries` are
     the window's, oldest first; `budget` is that of `bot.prompt.window.plan`, with its `scale`.
     """
-    log = list(entries)
-    counted = [*_head_parts(head, budget.head, counter), *_history(log, counter)]
+    frame = budget.head - CUE_TOKENS + counter.count(cue(speaker))  # the plan is made for the longest cue
+    counted = [*_head_parts(head, frame, counter), *_history(list(entries), counter)]
     parts = tuple(replace(part, tokens=round(part.tokens * scale)) for part in counted)
     window = sum(part.tokens for part in counted if part.entries)
     free = budget.context_length - budget.reserve - sum(part.tokens for part in parts)

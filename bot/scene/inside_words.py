@@ -29,7 +29,7 @@ def summary(look: Look) -> str:
     if contents.exact:
         how = "counted by the model's own tokenizer"
     elif look.served:
-        how = "estimated, rather too much than too little: the server does not count for us"
+        how = "estimated, rather too much than too little: this server cannot be asked for all of it"
     else:
         how = "estimated, rather too much than too little: no model server answers now"
     return f"**{contents.used:,} of {tokens(contents.context_length)}** are in the prompt ({how})."

@@ -110,6 +110,7 @@ class Prompter:
         """
         lead = self._personas.get(scene.record.lead)
         wanted = (lead and lead.sampling.max_tokens) or self._answer_tokens
+        speaker = lead.name if lead else scene.record.lead
         counter: ServerCounter | EstimatingCounter = EstimatingCounter()
         context_length = last.context_length if last else ASSUMED_CONTEXT
         if backend:
@@ -119,9 +120,9 @@ class Prompter:
         head = scene.heads.get((raw, context_length), raw)
         if isinstance(counter, ServerCounter):
             new = [entry for entry in scene.window.entries if entry.fingerprint != counter.fingerprint]
-            await counter.prime(texts_of(head), new)
+            await counter.prime(texts_of(head, speaker), new)
         head, budget = plan(head, context_length, wanted, counter, counter.scale)
-        return inspect(head, raw, scene.window.entries, budget, counter, counter.scale)
+        return inspect(head, raw, scene.window.entries, speaker, budget, counter, counter.scale)
 
     async def ahead(self, scene: Scene, backend: Backend, *, model: str | None) -> tuple[ChatMessage, ...]:
         """Give what the next prompt will begin with, whoever answers and whatever is said before.

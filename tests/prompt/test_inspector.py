@@ -41,7 +41,7 @@ def look(
     fitting, budget = plan(head, context, 400, counter, scale)
     window = Window(entries)
     window.fit(budget, lambda entry: entry.tokens or 0)
-    return inspect(fitting, head, window.entries, budget, counter, scale)
+    return inspect(fitting, head, window.entries, "Marta", budget, counter, scale)
 
 
 @given(log=sessions(longest=30, most_words=60), context=st.integers(2000, 9000), scale=st.floats(0.5, 1.5))
@@ -78,7 +78,7 @@ def test_entries_that_another_tokenizer_counted_are_counted_again() -> None:
     counter = EstimatingCounter()
     foreign = replace(said("Ann", "I come in."), tokens=9999, fingerprint="another")
     _, budget = plan(HEAD_OF_SCENE, 4096, 400, counter)
-    seen = inspect(HEAD_OF_SCENE, HEAD_OF_SCENE, [foreign], budget, counter)
+    seen = inspect(HEAD_OF_SCENE, HEAD_OF_SCENE, [foreign], "Marta", budget, counter)
     assert next(part.tokens for part in seen.parts if part.group == PLAYERS) < 50
 
 
@@ -111,7 +111,7 @@ def test_lore_is_shown_wherever_it_stands() -> None:
 def test_what_has_to_be_counted_can_be_asked_ahead() -> None:
     """A counter that was told these texts needs no other for the head."""
     head = replace(HEAD_OF_SCENE, lore=("It never stops raining.",))
-    asked = set(texts_of(head))
+    asked = set(texts_of(head, "Marta"))
 
     class Listening(EstimatingCounter):
         def count(self, text: str) -> int:
@@ -119,4 +119,4 @@ def test_what_has_to_be_counted_can_be_asked_ahead() -> None:
             return super().count(text)
 
     _, budget = plan(head, 4096, 400, EstimatingCounter())
-    inspect(head, head, [], budget, Listening())
+    inspect(head, head, [], "Marta", budget, Listening())
