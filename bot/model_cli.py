@@ -25,6 +25,7 @@ def add_commands(commands: Commands) -> None:
     _add_inspect(inside)
     _add_plan(inside)
     _add_suggest(inside)
+    _add_quant(inside)
 
 
 def _add_inspect(commands: Commands) -> None:
@@ -61,6 +62,14 @@ def _add_suggest(commands: Commands) -> None:
     command = commands.add_parser("suggest", help="well-known models, and which of them run here")
     _add_use(command)
     command.set_defaults(command=_suggest)
+
+
+def _add_quant(commands: Commands) -> None:
+    command = commands.add_parser("quant", help="what quantization does to a model's numbers")
+    command.add_argument(
+        "model", nargs="?", type=Path, metavar="PATH", help="a GGUF file (default: the bundled one)"
+    )
+    command.set_defaults(command=_quant)
 
 
 def _add_use(command: argparse.ArgumentParser) -> None:
@@ -115,6 +124,17 @@ def _suggest(options: argparse.Namespace) -> int:
         print(json.dumps(report.suggestions_as_json(found), indent=2))
     else:
         print(report.suggestions_as_text(found, machine, options.quant))
+    return 0
+
+
+def _quant(options: argparse.Namespace) -> int:
+    from bot.model.library import inspector, losses, rounding  # noqa: PLC0415  # as said above
+
+    print(rounding.worked_example(), end="\n\n")
+    path = options.model or Path(__file__).parent / "model" / "storyteller.gguf"
+    parameters = inspector.inspect(str(path)).parameters
+    numbers, found = losses.losses(path)
+    print(losses.as_text(path, numbers, found, parameters))
     return 0
 
 
