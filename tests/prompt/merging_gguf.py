@@ -57,9 +57,20 @@ def vocabulary() -> tuple[list[str], list[str]]:
 
 def write_merging_gguf(path: Path, pre: str, template: str = tiny_gguf.CHATML) -> Path:
     """Write the model with the cut of that name and that chat template."""
-    pieces, merges = vocabulary()
+    return write_gguf(path, *vocabulary(), pre, template)
+
+
+def write_gguf(
+    path: Path,
+    pieces: list[str],
+    merges: list[str],
+    pre: str,
+    template: str = tiny_gguf.CHATML,
+    context: int = 8192,
+) -> Path:
+    """Write a model with the weights of the tiny one and any vocabulary."""
     writer = gguf.GGUFWriter(path, "llama")
-    tiny_gguf._add_shape(writer, 8192, len(pieces) + len(tiny_gguf.SPECIALS))
+    tiny_gguf._add_shape(writer, context, len(pieces) + len(tiny_gguf.SPECIALS))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
     kinds = [gguf.TokenType.NORMAL] * len(pieces) + [gguf.TokenType.CONTROL] * len(tiny_gguf.SPECIALS)
