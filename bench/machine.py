@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ class Machine:
     system: str
     python: str
     load: float
-    niceness: int
+    scheduling: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def describe() -> Machine:
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         load=round(os.getloadavg()[0], 2),
-        niceness=os.nice(0),
+        scheduling="real-time" if os.sched_getscheduler(0) == os.SCHED_FIFO else f"niceness {os.nice(0)}",
     )
 
 
@@ -74,6 +75,18 @@ def memory(pid: int) -> Memory:
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()[1:]
     mib = {name: int(size) / 1024 for name, size, *_ in map(str.split, rows)}
     return Memory(rss=round(mib["Rss:"], 1), pss=round(mib["Pss:"], 1))
+
+
+def fsyncs(folder: Path, count: int = 100) -> Spread:
+    """Time writes of 4 KiB that reach the disk, as each of the bot's commits waits for one."""
+    seen = []
+    with (folder / "fsync").open("wb", buffering=0) as file:
+        for _ in range(count):
+            begun = time.perf_counter()
+            file.write(bytes(4096))
+            os.fsync(file.fileno())
+            seen.append(1000 * (time.perf_counter() - begun))
+    return spread(seen)
 
 
 def spread(milliseconds: Sequence[float]) -> Spread:

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.machine import cpu_seconds, describe, memory, spread
+from bench.machine import cpu_seconds, describe, fsyncs, memory, spread
 from bench.rig import LINES, PROJECT, WINDOW, Rig, fill
 from bot.rehearsal.events import MessageCreated
 
@@ -155,7 +155,8 @@ def verdicts(figures: Figures) -> dict[str, bool]:
     return found
 
 
-MACHINE = "{cpu}, {cores} cores, {system}, Python {python}, load {load}, niceness {niceness}"
+MACHINE = "{cpu}, {cores} cores, {system}, Python {python}, load {load}, {scheduling}"
+FSYNC = "a write to the disk of the databases: p50 {p50} ms, p90 {p90} ms, p99 {p99} ms"
 MESSAGE = (
     "message to model request, {stored:,} entries stored, {count} messages: p50 {p50} ms, p90 {p90} ms, "
     "p99 {p99} ms, least {least} ms, most {most} ms; CPU for the whole turn {turn_cpu_ms} ms"
@@ -164,7 +165,7 @@ MEMORY = "memory, {scenes} scenes, {turns} turns: RSS {rss} MiB, PSS {pss} MiB"
 
 
 def shown(figures: Figures) -> str:
-    lines = [MACHINE.format(**figures["machine"])]
+    lines = [MACHINE.format(**figures["machine"]), FSYNC.format(**figures["fsync"])]
     lines += [MESSAGE.format(**each) for each in figures.get("message", [])]
     for name in ("start_cold", "start_warm"):
         if name in figures:
@@ -181,8 +182,9 @@ def measure(options: argparse.Namespace) -> Figures:
     for part in ("bot", "cogs", "personas"):
         compileall.compile_dir(PROJECT / part, quiet=1)
     figures: Figures = {"machine": asdict(describe())}
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
+        figures["fsync"] = asdict(fsyncs(folder))
         if "message" in options.parts:
             figures["message"] = []
             for stored in STORED:
@@ -211,9 +213,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the figures for programs")
     parser.add_argument("--messages", type=int, default=300)
     parser.add_argument("--starts", type=int, default=7)
-    parser.add_argument("--nice", type=int, default=0, help="niceness of all processes; below 0 needs root")
+    parser.add_argument("--folder", type=Path, help="where the databases lie; default: the temporary folder")
+    parser.add_argument(
+        "--realtime",
+        action="store_true",
+        help="let no other program of a busy machine come between; Linux, needs root",
+    )
     options = parser.parse_args()
-    os.nice(options.nice)
+    if options.realtime:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     figures = measure(options)
     print(json.dumps(figures, indent=2) if options.json else shown(figures))
 
