@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 
 # The context, in tokens, that the budget is a share of while a scene has not been answered yet.
 ASSUMED_CONTEXT = 4096
-# How many servers' books are held ready to be matched: a large one takes 30 MiB.
-HELD_READY = 8
+# How many entries are held ready to be matched, of the casts and servers that played last: 10,000 take some
+# 30 MiB. A server whose books alone are more keeps them.
+ENTRIES_READY = 20_000
+SCENES_READY = 1000
 LABEL_CHARACTERS = 100
 
 _MESSAGES = frozenset({EntryKind.PLAYER, *SPOKEN})
@@ -69,7 +71,7 @@ class SceneLore:
         self._rng = rng
         self._tokens = EstimatingCounter().count
         self._memories: WeakKeyDictionary[Scene, _Memory] = WeakKeyDictionary()
-        self._ready: OrderedDict[tuple[object, ...], Lore] = OrderedDict()
+        self._ready: OrderedDict[tuple[object, ...], tuple[tuple[int, list[Book]], Lore]] = OrderedDict()
         self._own_books: dict[str, tuple[Persona, Book | None]] = {}
         self._one_build = asyncio.Lock()
         self._log = structlog.get_logger("hearthside.lore")
@@ -230,15 +232,22 @@ class SceneLore:
         own = [book for slug in scene.cast if (book := await self._own_book(slug))]
         async with self._one_build:
             version = self._books.version(guild_id) if guild_id else 0
-            key = (guild_id, version, *map(id, own))
-            lore = self._ready.get(key)
-            if lore is None:
+            key = (guild_id, *(book.id for book in own))
+            known = self._ready.get(key)
+            if known is None or known[0] != (version, own):
                 shared = await self._books.playable(guild_id) if guild_id else []
-                lore = self._ready[key] = await asyncio.to_thread(Lore, [*shared, *own])
+                known = (version, own), await asyncio.to_thread(Lore, [*shared, *own])
+            self._ready[key] = known
             self._ready.move_to_end(key)
-            while len(self._ready) > HELD_READY:
-                self._ready.popitem(last=False)
-        return lore
+            self._let_go()
+        return known[1]
+
+    def _let_go(self) -> None:
+        """Forget what was not played for longest, where too much is held ready."""
+        entries = sum(len(lore.entries) for _, lore in self._ready.values())
+        while len(self._ready) > 1 and (entries > ENTRIES_READY or len(self._ready) > SCENES_READY):
+            _, (_, lore) = self._ready.popitem(last=False)
+            entries -= len(lore.entries)
 
     async def _own_book(self, slug: str) -> Book | None:
         """Give the book in a character's card, if there is one."""
