@@ -35,11 +35,20 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter, by the name of its file without the ending, and how strongly it is applied."""
+
+    name: str
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One request for an answer.
 
     `max_tokens` bounds the answer in tokens, `stop` ends it before any of its strings,
-    `model` is a name from the backend's own list, or None for the one it serves.
+    `model` is a name from the backend's own list, or None for the one it serves. `lora` is applied if the
+    backend has it.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -47,6 +56,7 @@ class ChatRequest:
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
     model: str | None = None
+    lora: Adapter | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,27 @@ def write_tiny_gguf(
     return path
 
 
+def write_tiny_lora(path: Path, seed: int = 1) -> Path:
+    """Write an adapter of rank 4 for the model's first layer to `path`, and give the path back; 8 kB.
+
+    The layout is what llama.cpp's `convert_lora_to_gguf.py` writes.
+    """
+    random = np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 8.0)
+    for name in ("attn_q", "ffn_gate"):
+        rows = HIDDEN if name == "attn_q" else FEED_FORWARD
+        for part, shape in (("lora_a", (4, HIDDEN)), ("lora_b", (rows, 4))):
+            writer.add_tensor(f"blk.0.{name}.weight.{part}", random.standard_normal(shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 def _add_shape(writer: gguf.GGUFWriter, context: int, vocabulary: int) -> None:
     writer.add_name("tiny")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bot.chat import ChatMessage, ChatRequest, Delta, TokenCount
+from bot.chat import Adapter, ChatMessage, ChatRequest, Delta, TokenCount
 
 
 def wire_messages(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
@@ -76,6 +76,10 @@ class Backend(Protocol):
 
     def as_sent(self, messages: Sequence[ChatMessage], model: str | None = None) -> tuple[ChatMessage, ...]:
         """Give messages as `stream` last wrote them: folded, for a model without a system role."""
+        ...
+
+    def has_lora(self, adapter: Adapter) -> bool:
+        """Tell whether the server has that adapter at hand; a request for another goes without."""
         ...
 
     async def count(self, messages: Sequence[ChatMessage], model: str | None = None) -> TokenCount | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from bot.chat import Usage
 from bot.clock import Clock
 from bot.errors import BackendError, BackendUnavailableError, SetupError
 from bot.model.backend import Backend, ModelInfo
@@ -47,7 +48,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class BackendStatus:
-    """How one backend stands. `standby`: the CPU model before it is needed; `context_length` in tokens."""
+    """How one backend stands. `standby`: the CPU model before it is needed; `context_length` in tokens.
+
+    `prompt_tokens` are those of all answers so far, `evaluated_tokens` the part of them that no cache held.
+    """
 
     name: str
     url: str
@@ -59,6 +63,8 @@ class BackendStatus:
     running: int = 0
     waiting: int = 0
     error: str = ""
+    prompt_tokens: int = 0
+    evaluated_tokens: int = 0
 
 
 class Backends:
@@ -134,8 +140,7 @@ class Backends:
 
     def at_hand(self, model: str | None = None) -> Backend | None:
         """Give the backend that would be chosen now, if one is up: nothing is started, nobody is told."""
-        line = [*self._line, *([self._fallback] if self._fallback else [])]
-        up = [candidate.server for candidate in line if candidate.is_up]
+        up = [candidate.server for candidate in self._everyone() if candidate.is_up]
         return next((one for one in up if model is None or one.lists(model)), next(iter(up), None))
 
     async def spare(self, backend: Backend, work: Callable[[], Awaitable[None]]) -> bool:
@@ -159,6 +164,13 @@ class Backends:
             except BackendUnavailableError as error:
                 candidate.fail(error)
                 raise
+
+    def note(self, backend: Backend, usage: Usage | None) -> None:
+        """Take note of what an answer cost, if the server told what of the prompt it had cached."""
+        candidate = next((one for one in self._everyone() if one.server is backend), None)
+        if candidate and usage and usage.evaluated_tokens is not None:
+            candidate.prompt_tokens += usage.prompt_tokens
+            candidate.evaluated_tokens += usage.evaluated_tokens
 
     async def models(self) -> tuple[Offer, ...]:
         """List what every backend offers that is up, in their order, and the CPU model."""
@@ -289,7 +301,7 @@ class Backends:
             await callback(switch)
 
     def _find(self, backend: Backend) -> Candidate:
-        for candidate in (*self._line, *([self._fallback] if self._fallback else [])):
+        for candidate in self._everyone():
             if candidate.server is backend:
                 return candidate
         raise BackendUnavailableError(f"{sentence(backend.name)} was restarted meanwhile.", hint="Try again.")
@@ -297,6 +309,9 @@ class Backends:
     async def _looked(self) -> list[Candidate]:
         for candidate in self._line:
             await candidate.looked.wait()
+        return self._everyone()
+
+    def _everyone(self) -> list[Candidate]:
         return [*self._line, *([self._fallback] if self._fallback else [])]
 
 
@@ -326,4 +341,6 @@ async def _status(candidate: Candidate) -> BackendStatus:
         exact_counts=server.capabilities.counts,
         running=candidate.queue.running,
         waiting=candidate.queue.waiting,
+        prompt_tokens=candidate.prompt_tokens,
+        evaluated_tokens=candidate.evaluated_tokens,
     )

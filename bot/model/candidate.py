@@ -35,6 +35,10 @@ class Candidate:
         self.error: BackendError | None = None
         self.looked = asyncio.Event()
         """Set while it is known whether the server is there; not at the start, nor right after a failure."""
+        self.prompt_tokens = 0
+        """Of all answers since the bot started, as far as the server told;"""
+        self.evaluated_tokens = 0
+        """and those of them that it had not cached."""
         self._clock = clock
         self._look_s = look_s
         self._first_wait_s = first_wait_s

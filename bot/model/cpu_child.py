@@ -42,6 +42,15 @@ class Job:
         """The smallest run of tokens that is shifted into place rather than evaluated again."""
         return 256
 
+    @property
+    def batch(self) -> int:
+        """The tokens of a prompt that are evaluated at once.
+
+        Until they are, nobody else gets a word in: with llama.cpp's own 2048 a player may wait half a minute
+        for what was being read ahead for somebody else.
+        """
+        return 256
+
 
 def main() -> None:
     """Serve until standard input closes."""
@@ -73,6 +82,7 @@ def _serve_here(job: Job, answer: TextIO) -> int:
     params.cpuparams_batch.n_threads = job.threads
     params.cache_ram_mib = job.cache_mib
     params.n_cache_reuse = job.cache_reuse
+    params.n_batch = params.n_ubatch = job.batch
     params.use_jinja = True
     params.endpoint_slots = True
     params.ui = False
@@ -99,6 +109,8 @@ def _serve_binary(job: Job, answer: TextIO) -> int:
         "LLAMA_ARG_THREADS": job.threads,
         "LLAMA_ARG_CACHE_RAM": job.cache_mib,
         "LLAMA_ARG_CACHE_REUSE": job.cache_reuse,
+        "LLAMA_ARG_BATCH": job.batch,
+        "LLAMA_ARG_UBATCH": job.batch,
         "LLAMA_ARG_JINJA": 1,
         "LLAMA_ARG_UI": 0,
         "LLAMA_ARG_FIT": "off",

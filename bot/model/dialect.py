@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from bot.chat import ChatMessage, Sampling, Usage
+from bot.chat import Adapter, ChatMessage, Sampling, Usage
 from bot.errors import BackendUnavailableError
 from bot.model.address import ServerAddress
 from bot.model.backend import Capabilities, ModelInfo, wire_messages
@@ -35,7 +36,8 @@ class Served:
     """What a server had to offer when it was last asked; the first of `models` answers by default.
 
     `path` is where that one lies on the server's machine, a file or a folder; empty where it does not say.
-    `no_system_role`: its chat template has none.
+    `no_system_role`: its chat template has none. `adapters`: the numbers of the LoRA adapters that are loaded
+    beside it, by the names of their files in small letters, with and without the ending.
     """
 
     models: tuple[ModelInfo, ...] = ()
@@ -43,6 +45,7 @@ class Served:
     fingerprint: str = "unknown"
     path: str = ""
     no_system_role: bool = False
+    adapters: Mapping[str, int] = field(default_factory=dict)
 
 
 class Dialect(Protocol):
@@ -57,6 +60,10 @@ class Dialect(Protocol):
 
     def usage(self, chunk: dict[str, Any]) -> Usage | None:
         """Read the cost of an answer from the chunk of its stream that has it."""
+        ...
+
+    def lora(self, adapter: Adapter) -> dict[str, Any] | None:
+        """Give what has an adapter applied to one request; None where the server has none of that name."""
         ...
 
     async def count(self, messages: Sequence[ChatMessage], model: str) -> int | None:
@@ -85,6 +92,10 @@ class PlainOpenAI:
     def usage(self, chunk: dict[str, Any]) -> Usage | None:
         """Read OpenAI's `usage`."""
         return _openai_usage(chunk)
+
+    def lora(self, adapter: Adapter) -> dict[str, Any] | None:  # noqa: ARG002  # cannot
+        """There is no field for it."""
+        return None
 
     async def count(self, messages: Sequence[ChatMessage], model: str) -> int | None:  # noqa: ARG002  # cannot
         """There is no route for it."""
@@ -120,6 +131,11 @@ class LlamaCpp:
             return usage
         return Usage(usage.prompt_tokens, usage.completion_tokens, evaluated)
 
+    def lora(self, adapter: Adapter) -> dict[str, Any] | None:
+        """Name the adapter by its number; those that are not named have the scale 0 then."""
+        number = self.served.adapters.get(adapter.name.lower())
+        return None if number is None else {"lora": [{"id": number, "scale": adapter.scale}]}
+
     async def count(self, messages: Sequence[ChatMessage], model: str) -> int | None:
         """Ask the route that applies the template and counts, or for both apart; nothing is evaluated."""
         wire = wire_messages(messages)
@@ -150,6 +166,11 @@ class Vllm:
     def usage(self, chunk: dict[str, Any]) -> Usage | None:
         """Read OpenAI's `usage`; cached tokens are in it where the server was started to tell."""
         return _openai_usage(chunk)
+
+    def lora(self, adapter: Adapter) -> dict[str, Any] | None:
+        """Ask for the adapter as the model that it is listed as; its scale is the server's business."""
+        listed = any(model.name == adapter.name for model in self.served.models)
+        return {"model": adapter.name} if listed else None
 
     async def count(self, messages: Sequence[ChatMessage], model: str) -> int | None:
         """Ask `/tokenize` with the messages, as a chat request would send them."""
@@ -232,8 +253,24 @@ async def _probe_llama(
         ),
         path=_text(properties.get("model_path")),
         no_system_role=await _lacks_system_role(routes, address, properties),
+        adapters=await _adapters(routes, address),
     )
     return LlamaCpp(routes, address, served, older=older)
+
+
+async def _adapters(routes: Routes, address: ServerAddress) -> dict[str, int]:
+    """Read `/lora-adapters`: `[{"id": 0, "path": "elf.gguf", "scale": 1.0}]`."""
+    try:
+        listed = await routes.get(f"{address.root}/lora-adapters", timeout_s=PROBE_S)
+    except RefusedError:
+        return {}
+    found: dict[str, int] = {}
+    for item in listed[:1000] if isinstance(listed, list) else []:
+        number, path = _whole(_mapping(item).get("id")), _text(_mapping(item).get("path")).lower()
+        if number is not None and path:
+            file = re.split(r"[/\\\\]", path)[-1]
+            found |= {name: number for name in (file, file.removesuffix(".gguf")) if name not in found}
+    return found
 
 
 async def _lacks_system_role(routes: Routes, address: ServerAddress, properties: dict[str, Any]) -> bool:

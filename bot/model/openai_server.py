@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.chat import ChatMessage, ChatRequest, Delta, TokenCount
+from bot.chat import Adapter, ChatMessage, ChatRequest, Delta, TokenCount
 from bot.errors import BackendError
 from bot.model.address import ServerAddress, parse_address
 from bot.model.backend import Capabilities, ModelInfo, fold_system, wire_messages
@@ -136,6 +136,10 @@ class OpenAIServer:
         """Give messages as `stream` last wrote them: folded, for a model without a system role."""
         return fold_system(messages) if self._folds(self._resolve(model) or "default") else tuple(messages)
 
+    def has_lora(self, adapter: Adapter) -> bool:
+        """Tell whether the server has that adapter at hand."""
+        return self._dialect is not None and self._dialect.lora(adapter) is not None
+
     async def count(self, messages: Sequence[ChatMessage], model: str | None = None) -> TokenCount | None:
         """Count what the server will bill as prompt tokens, template included."""
         dialect = await self._known()
@@ -232,6 +236,8 @@ class OpenAIServer:
         }
         if request.stop:
             body["stop"] = list(request.stop)
+        if request.lora:
+            body |= dialect.lora(request.lora) or {}
         return body
 
     async def _chunks(self, client: ChatClient, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:

@@ -32,7 +32,14 @@ def backend_line(status: BackendStatus) -> str:
     )
     counts = "counted exactly" if status.exact_counts else "estimated"
     waiting = f" {status.running} answers under way, {status.waiting} waiting." if status.running else ""
-    return f"✓ {status.name}{model}, {context}, tokens are {counts}.{waiting}"
+    return f"✓ {status.name}{model}, {context}, tokens are {counts}.{waiting}{_cached(status)}"
+
+
+def _cached(status: BackendStatus) -> str:
+    if not status.prompt_tokens:
+        return ""
+    share = 1 - status.evaluated_tokens / status.prompt_tokens
+    return f" Of {status.prompt_tokens:,} prompt tokens it had {share:.0%} cached."
 
 
 def offer_line(offer: Offer) -> str:

@@ -61,6 +61,7 @@ class Scene:
         # The head as it was shortened for a context of so many tokens. It is kept while the cast and the
         # context stay: a count that is corrected must not change the beginning of the cached prompt.
         self.heads: dict[tuple[Head, int], Head] = {}
+        self.told: set[tuple[str, ...]] = set()  # what the players were told once
         self.read_ahead = 0  # the hash of what a server was last had read ahead
         self._last_seq = last_seq
 

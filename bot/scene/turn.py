@@ -13,6 +13,7 @@ import structlog
 from bot.chat import ChatRequest
 from bot.errors import BackendError, HearthsideError, PromptTooLongError, TableError
 from bot.prompt.answer import AnswerFilter
+from bot.scene.adapters import Adapters, adapter_of
 from bot.scene.making import Making, seeded
 from bot.scene.ports import Speaker
 from bot.store import answers, log, turns
@@ -72,6 +73,7 @@ class Answering:
         self._lore = lore
         self._clock = clock
         self._rng = rng
+        self._adapters = Adapters(personas, stage)
         self._log = structlog.get_logger("hearthside.turn")
 
     async def give(self, scene: Scene, reply: Reply, *, resumed: bool) -> None:
@@ -170,6 +172,7 @@ class Answering:
                 backend = await self._backends.choose(
                     scene.id, model, on_progress=lambda text: utterance.write(f"*({text})*")
                 )
+                await self._adapters.tell(scene, backend, persona)
                 prompt = await self._prompter.build(scene, backend, persona, seq, model=model, tight=tight)
                 told = await self._ask(scene, backend, prompt, persona, utterance)
             except PromptTooLongError as error:
@@ -192,7 +195,8 @@ class Answering:
     ) -> Told:
         """Send one request and show the answer as it comes."""
         sampling = seeded(persona.sampling, self._rng)
-        request = ChatRequest(prompt.messages, prompt.max_tokens, sampling, prompt.stop, prompt.model)
+        lora = adapter_of(persona)
+        request = ChatRequest(prompt.messages, prompt.max_tokens, sampling, prompt.stop, prompt.model, lora)
         making = Making(self._clock, backend, prompt, request)
         answer = AnswerFilter(persona.name, prompt.others)
 
@@ -212,6 +216,7 @@ class Answering:
                 if answer.done:
                     break
         self._prompter.learn(backend, prompt, making.usage)
+        self._backends.note(backend, making.usage)
         scene.last_answer = making.record()
         return Told(answer.finish(making.finish_reason), prompt.counted, scene.last_answer)
 

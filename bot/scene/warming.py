@@ -15,6 +15,7 @@ import structlog
 
 from bot.chat import ChatRequest, Sampling
 from bot.errors import HearthsideError
+from bot.scene.adapters import adapter_of
 
 if TYPE_CHECKING:
     from bot.model.backend import Backend
@@ -74,7 +75,9 @@ class Warming:
         mark = hash((backend.name, model, messages))
         if mark == scene.read_ahead:
             return
-        request = ChatRequest(messages, 1, Sampling(temperature=0.0), model=model)
+        # Under another adapter llama.cpp would drop what it has cached.
+        lora = adapter_of(lead) if lead else None
+        request = ChatRequest(messages, 1, Sampling(temperature=0.0), model=model, lora=lora)
 
         async def read() -> None:
             if not scene.answering:  # else its own prompt is on its way, and says more

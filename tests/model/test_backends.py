@@ -191,8 +191,8 @@ async def test_a_request_that_was_at_fault_itself_leaves_the_server_in_the_line(
     make: MakeBackends, scripted: ScriptedModelServer, second: ScriptedModelServer
 ) -> None:
     backends = make(scripted.url, second.url)
-    scripted.script.append(Refusal(400, '{"error": {"message": "roles must alternate"}}'))
-    with pytest.raises(BackendError, match="roles must alternate"):
+    scripted.script.append(Refusal(400, '{"error": {"message": "the grammar is wrong"}}'))
+    with pytest.raises(BackendError, match="the grammar is wrong"):
         await say(backends)
     assert await say(backends)
     assert not second.chats
