@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def add_commands(commands: Commands) -> None:
     _add_plan(inside)
     _add_suggest(inside)
     _add_quant(inside)
+    _add_pull(inside)
 
 
 def _add_inspect(commands: Commands) -> None:
@@ -70,6 +72,14 @@ def _add_quant(commands: Commands) -> None:
         "model", nargs="?", type=Path, metavar="PATH", help="a GGUF file (default: the bundled one)"
     )
     command.set_defaults(command=_quant)
+
+
+def _add_pull(commands: Commands) -> None:
+    command = commands.add_parser("pull", help="fetch a model from a hub (HF_ENDPOINT: a mirror)")
+    command.add_argument("model", metavar="NAME", help="a known name, or a repository as OWNER/NAME")
+    command.add_argument("--quant", default="Q4_K_M", help="which file (default: Q4_K_M)")
+    command.add_argument("--into", type=Path, default=Path("models"), metavar="DIR", help="(default: models)")
+    command.set_defaults(command=_pull)
 
 
 def _add_use(command: argparse.ArgumentParser) -> None:
@@ -136,6 +146,28 @@ def _quant(options: argparse.Namespace) -> int:
     numbers, found = losses.losses(path)
     print(losses.as_text(path, numbers, found, parameters))
     return 0
+
+
+def _pull(options: argparse.Namespace) -> int:
+    from bot.model.library import catalogue, hub  # noqa: PLC0415  # as said above
+
+    repository = options.model if "/" in options.model else catalogue.find(options.model).gguf
+    if not repository:
+        raise TableError(
+            f"Where {options.model} is kept is not known.", hint="Name a repository: OWNER/NAME."
+        )
+    source = hub.Hub()
+    chosen = hub.choose(source.files(repository), options.quant, repository)
+    fetched = [source.fetch(repository, file, options.into, _show_progress) for file in chosen]
+    print(f"Fetched and checked. Put this into .env:\n\nCPU_MODEL={fetched[0]}")
+    return 0
+
+
+def _show_progress(here: int, whole: int) -> None:
+    end = "\n" if here >= whole else ""
+    if sys.stderr.isatty():
+        bar = "#" * (here * 40 // max(1, whole))
+        print(f"\r[{bar:<40}] {here / 1e9:.2f} of {whole / 1e9:.2f} GB", end=end, file=sys.stderr, flush=True)
 
 
 def _model(options: argparse.Namespace) -> tuple[Shape, str, str]:
