@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bot.chat import ChatMessage
 from bot.prompt.text import clean, hanging, table_name, unbracketed
@@ -42,6 +43,8 @@ without your own name in front, and end where the players will want to act."""
 
 SILENCE = "..."
 """Stands where an answer has no text: templates and servers refuse an empty message."""
+REMEMBERED = 1024
+"""Texts of players, and as many of the cast, that are kept as they stand in prompts: some thirty windows."""
 SPOKEN = frozenset({EntryKind.ANSWER, EntryKind.OPENING})
 TABLES_OWN = frozenset({EntryKind.NOTE, EntryKind.LORE})
 
@@ -61,6 +64,7 @@ class Head:
     lore: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=128)  # a prompt asks for it five times, and the next one again: 0.1 ms each
 def render_head(head: Head) -> str:
     """Give the text of the system message."""
     title = " ".join(clean(head.title).split()).rstrip(".")
@@ -70,6 +74,7 @@ def render_head(head: Head) -> str:
     return "\n\n".join(part for part in (INSTRUCTIONS, scene.rstrip(), *lore, *cards) if part)
 
 
+@lru_cache(maxsize=256)
 def cue(speaker: str) -> str:
     """Give the line that says who speaks next."""
     return f"[{table_name(speaker)} answers.]"
@@ -77,7 +82,7 @@ def cue(speaker: str) -> str:
 
 def entry_line(entry: Entry) -> str:
     """Give a player's entry, a note or lore as it stands in the user message; empty where it has no text."""
-    text = hanging(unbracketed(clean(entry.text)))
+    text = _players_words(entry.text)
     if not text:
         return ""
     return f"[{text}]" if entry.kind in TABLES_OWN else f"{table_name(entry.speaker)}: {text}"
@@ -85,7 +90,17 @@ def entry_line(entry: Entry) -> str:
 
 def spoken_text(entry: Entry) -> str:
     """Give an answer or opening as it stands in the assistant message."""
-    return clean(entry.text).strip() or SILENCE
+    return _casts_words(entry.text)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _players_words(text: str) -> str:
+    return hanging(unbracketed(clean(text)))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _casts_words(text: str) -> str:
+    return clean(text).strip() or SILENCE
 
 
 def entry_text(entry: Entry) -> str:

@@ -6,6 +6,7 @@ Everything here is a plain function of its argument, so that an entry gives the 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 NAME_LENGTH = 64
 """Characters of a name that reach the prompt. Discord's own limit is 32; a persona's name may be longer."""
@@ -61,6 +62,7 @@ def hanging(text: str) -> str:
     return "\n  ".join(line for line in lines if line).lstrip()
 
 
+@lru_cache(maxsize=1024)  # every line of every prompt begins with one
 def table_name(name: str) -> str:
     """Give a name as it stands in the prompt: one line without colon, bracket or tag, bounded, not empty."""
     line = _NOT_IN_NAMES.sub(" ", unbracketed(clean(name)))

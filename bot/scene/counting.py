@@ -125,11 +125,12 @@ class ServerCounter:
 
     async def prime(self, heads: Sequence[str], entries: Iterable[Entry]) -> None:
         """Have these texts counted, heads and cues to be kept; the first time, get to know the model."""
-        if not self._tokenizes:
-            return
-        await self._prepare()
         if len(self._kept) > REMEMBERED:
             self._kept.clear()
+        if not self._tokenizes:
+            self._kept |= {text: self._estimate.count(text) for text in heads if text not in self._kept}
+            return
+        await self._prepare()
         asked = [self._ask(text, self._kept) for text in dict.fromkeys(heads)]
         if self._encoders.get(self.fingerprint) is None:
             texts = dict.fromkeys(text for entry in entries for text in entry_texts(entry))

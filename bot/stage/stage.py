@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 TYPING_INTERVAL = 5.0
 """Seconds between two typing signals. Discord shows one for ten."""
 
+TYPING_AFTER = 0.05
+"""Seconds before the first of them: the model is asked first, and a quick answer needs no signal."""
+
 NOTICE_ATTEMPTS = 4
 
 CLOSING_PATIENCE = 5.0
@@ -139,6 +142,7 @@ class DiscordStage:
         await self._voices.close()
 
     async def _type(self, place: Place) -> None:
+        await asyncio.sleep(TYPING_AFTER)
         with contextlib.suppress(UnreachableError, discord.HTTPException):
             while True:
                 async with reaching():
