@@ -55,13 +55,12 @@ class Evening:
 
         Gives the seconds from the message to the first token of the answer.
         """
-        answers, read = len(self.tap.answers), len(self.tap.read_ahead)
+        answers = len(self.tap.answers)
         begun = time.perf_counter()
         await self.table.says(self._seat(player), text, channel=channel)
         await self.tap.until(lambda: len(self.tap.answers) > answers, PATIENCE)
         await self.table.at_rest()
-        await self.tap.until(lambda: len(self.tap.read_ahead) > read, PATIENCE)
-        await self.tap.until(lambda: all(chat.ended for chat in self.tap.chats), PATIENCE)
+        await self.tap.until(lambda: self.tap.at_rest, PATIENCE)
         answer = self.tap.answers[answers]
         return (answer.first_token or answer.ended or begun) - begun
 

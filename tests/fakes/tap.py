@@ -88,6 +88,14 @@ class Tap:
         await self._runner.cleanup()
         await self._session.close()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether the last answer has been given, and the server has read ahead since."""
+        given = self.answers[-1].ended if self.answers else None
+        return given is not None and any(
+            one.sent > given and one.cost and one.ended for one in self.read_ahead
+        )
+
     async def until(self, holds: Callable[[], bool], patience: float = 30.0) -> None:
         """Wait until something is true of what has passed."""
         async with asyncio.timeout(patience), self._changed:
