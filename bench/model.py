@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 
 class Server(ScriptedModelServer):
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        await request.read()
+        request["read"] = time.time()
+        return await super()._handle(request)
+
     async def _answer(self, request: web.Request, recorded: Recorded) -> web.StreamResponse:
-        recorded.received = time.time()
+        recorded.received = request["read"]
         return await super()._answer(request, recorded)
 
 

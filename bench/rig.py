@@ -145,15 +145,17 @@ class _Stamping:
     def __init__(self, connection: Connection, stamps: list[float]) -> None:
         self._compressor = connection.compressor
         self._stamps = stamps
+        self._is_message = False
 
     def compress(self, data: bytes) -> bytes:
-        if b'"t":"MESSAGE_CREATE"' in data and b'"webhook_id"' not in data:
-            self._stamps.append(time.time())
+        self._is_message = b'"t":"MESSAGE_CREATE"' in data and b'"webhook_id"' not in data
         compressed: bytes = self._compressor.compress(data)
         return compressed
 
     def flush(self, mode: int) -> bytes:
         flushed: bytes = self._compressor.flush(mode)
+        if self._is_message:
+            self._stamps.append(time.time())
         return flushed
 
 
