@@ -61,7 +61,7 @@ async def test_a_card_is_brought_played_and_taken_along(table: Tabletop, model: 
             "Written by": "Ann",
             "Tags": "harbour, slow",
             "From its creator": "Best with slow scenes.",
-            "Good to know": "Kept for export, not used in play: its lorebook (1 entries), its depth prompt.",
+            "Good to know": "Kept for export, not used in play: its depth prompt.",
         }
         assert not answer.ephemeral
 

@@ -209,10 +209,6 @@ def _label(text: str) -> str:
 def _unused(card: Card) -> list[str]:
     """Say what of a card is kept for export and has no part in play."""
     unused = []
-    book = card.data.get("character_book")
-    entries = book.get("entries") if isinstance(book, dict) else None
-    if entries:
-        unused.append(f"its lorebook ({len(entries)} entries)")
     if card.extension("depth_prompt"):
         unused.append("its depth prompt")
     if card.texts("group_only_greetings"):
