@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -210,14 +211,12 @@ def _use(options: argparse.Namespace) -> Use:
 
 def _machine(options: argparse.Namespace) -> Machine:
     """Give the machine that is described, or this one."""
-    from bot.model import machine  # noqa: PLC0415  # as said above
-    from bot.model.library import gpus, plan  # noqa: PLC0415  # as said above
+    from bot.model.library import here, plan  # noqa: PLC0415  # as said above
 
-    ram = machine.total_memory() or 0 if options.ram is None else int(options.ram * plan.GIB)
-    if options.vram is not None:
-        vram = int(options.vram * plan.GIB)
-    else:
-        vram = sum(gpu.memory for gpu in gpus.detect(ram=ram))
-    if min(ram, vram, options.gpu_bandwidth, options.ram_bandwidth) < 0 or not options.ram_bandwidth:
+    sizes = (None if gib is None else int(gib * plan.GIB) for gib in (options.vram, options.ram))
+    found = replace(
+        here.machine(*sizes), gpu_bandwidth=options.gpu_bandwidth, ram_bandwidth=options.ram_bandwidth
+    )
+    if min(found.ram, found.vram, found.gpu_bandwidth) < 0 or found.ram_bandwidth <= 0:
         raise TableError("Memory and its bandwidth are no less than nothing.")
-    return plan.Machine(vram, ram, options.gpu_bandwidth, options.ram_bandwidth)
+    return found

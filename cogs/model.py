@@ -10,6 +10,7 @@ from discord.ext import commands
 
 from bot.errors import TableError
 from cogs.choices import among, fitting, may_direct, may_manage
+from cogs.model_plans import ModelPlans
 
 if TYPE_CHECKING:
     from bot.client import Hearthside
@@ -26,7 +27,7 @@ DEFAULT = "default"
 
 
 class ModelCommands(
-    commands.GroupCog, group_name="model", group_description="The language model that answers"
+    ModelPlans, commands.GroupCog, group_name="model", group_description="The language model that answers"
 ):
     """The commands about models."""
 

@@ -184,6 +184,13 @@ def suggestions_as_json(found: list[Suggestion]) -> list[Json]:
     ]
 
 
+def suggestion_as_line(one: Suggestion) -> str:
+    """Give a suggestion as a line of a chat."""
+    speed = f"about {_speed(one.plan.tokens_per_second)} tokens/s"
+    takes = f"{size(one.plan.total)} with {one.plan.use.context} tokens"
+    return f"**{one.model.title}**: {takes}, on {one.verdict}, {speed}"
+
+
 def suggestions_as_text(found: list[Suggestion], machine: Machine, quantization: str) -> str:
     """Give a table of the catalogue with what runs on the machine marked, each note below its model."""
     head = f"{size(machine.vram)} of GPU memory, {size(machine.ram)} of RAM; weights as {quantization}"
