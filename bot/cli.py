@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -34,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, SetupError) else 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, as in `hearthside model suggest | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except Exception:
         # Through the log, which takes secrets out: a traceback on its own does not.
         logging.getLogger("hearthside").exception("Hearthside has stopped because of a bug.")

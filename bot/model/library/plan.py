@@ -96,7 +96,7 @@ def compute_bytes(shape: Shape, use: Use) -> int:
     """Estimate llama.cpp's compute buffer with flash attention on.
 
     A batch's logits, its residual stream and the widest of its activations in F32, and the attention mask
-    in F16: within about 20 % of what the server reports for models of the llama family.
+    in F16. An estimate that was not held against a server.
     """
     widest = max(shape.feed_forward, 2 * shape.hidden)
     return BATCH * (4 * (shape.vocabulary + 2 * shape.hidden + widest) + 2 * use.context)
