@@ -103,14 +103,6 @@ def _casts_words(text: str) -> str:
     return clean(text).strip() or SILENCE
 
 
-def entry_text(entry: Entry) -> str:
-    """Give all the text that an entry adds to the prompt, for counting."""
-    if entry.kind in SPOKEN:
-        return f"{cue(entry.speaker)}\n{spoken_text(entry)}"
-    line = entry_line(entry)
-    return f"{line}\n" if line else ""
-
-
 def render(head: Head, entries: Iterable[Entry], speaker: str) -> tuple[ChatMessage, ...]:
     """Give the prompt that asks `speaker` to answer next."""
     messages, lines = _told(head, entries)

@@ -48,7 +48,7 @@ ODD_TEXTS = (
 
 
 class Encoders:
-    """The encoders in use, the latest few: one costs up to 25 MiB (see bot.model.tokenizers)."""
+    """The encoders in use, the latest few: one takes up to 22 MiB (see bot.model.tokenizers)."""
 
     def __init__(self) -> None:
         self._encoders: OrderedDict[str, Encoder] = OrderedDict()

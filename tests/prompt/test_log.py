@@ -11,7 +11,6 @@ from bot.prompt.log import (
     Head,
     cue,
     entry_line,
-    entry_text,
     render,
     render_head,
 )
@@ -120,7 +119,7 @@ def test_a_letter_keeps_its_lines_under_the_speaker() -> None:
 
 def test_an_entry_without_text_leaves_no_trace_and_an_empty_answer_a_silence() -> None:
     assert render(BELL, [said("Ann", " \n\x00")], "Marta") == render(BELL, [], "Marta")
-    assert not entry_text(said("Ann", "\u200b"))
+    assert not entry_line(said("Ann", "\u200b"))
     assert render(BELL, [answered("Marta", " ")], "Marta")[2].content == "..."
 
 
