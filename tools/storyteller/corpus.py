@@ -97,8 +97,8 @@ def _opening(rng: Random, speaker: Speaker) -> list[Message]:
     return [Message("user", f"[{speaker.name} answers.]"), Message("assistant", text)]
 
 
-def conversation(rng: Random, turns: int, size: float) -> Iterator[Message]:
-    """Give a system message and `turns` turns, each a user message and a learned answer."""
+def conversation(rng: Random, turns: int, size: float, brief: float = 0.0) -> Iterator[Message]:
+    """Give a system message and `turns` turns of question and answer, a share `brief` of them brief."""
     speakers = cast(rng)
     players = player_names(rng, rng.choice((1, 1, 2, 2, 3, 4)))
     yield Message("system", head(rng, speakers, size))
@@ -113,4 +113,4 @@ def conversation(rng: Random, turns: int, size: float) -> Iterator[Message]:
         else:
             turn = last = user_turn(rng, players, speaker.name)
         yield Message("user", "\n".join([*turn.lines, f"[{speaker.name} answers.]"]))
-        yield Message("assistant", answer(rng, speaker, turn), learned=True)
+        yield Message("assistant", answer(rng, speaker, turn, brief), learned=True)

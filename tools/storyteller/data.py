@@ -60,7 +60,7 @@ def _head_size(rng: Random, length: int) -> float:
 
 
 def row(
-    rng: Random, tokenizer: Tokenizer, length: int, context: int
+    rng: Random, tokenizer: Tokenizer, length: int, context: int, brief: float
 ) -> tuple[list[int], list[int], list[int]]:
     """Give one conversation of `length` + 1 ids, with positions and weights.
 
@@ -70,7 +70,7 @@ def row(
     ids: list[int] = []
     learned: list[int] = []
     starts: list[int] = []
-    parts = list(pieces(conversation(rng, 4 + length // 55, _head_size(rng, length))))
+    parts = list(pieces(conversation(rng, 4 + length // 55, _head_size(rng, length), brief)))
     encoded = iter(tokenizer.encode_batch([part for part, _ in parts if isinstance(part, str)]))
     asked: set[int] = set()
     for part, learn in parts:
@@ -126,13 +126,13 @@ def _positions(rng: Random, starts: list[int], length: int, context: int) -> lis
     return out
 
 
-def batch(seed: int, step: int, tokenizer: Tokenizer, context: int) -> Batch:
-    """Give the rows of one training step; the same for the same `seed` and `step`."""
+def batch(seed: int, step: int, tokenizer: Tokenizer, context: int, brief: float) -> Batch:
+    """Give the rows of a step, the same for the same `seed` and `step`; `brief` answers are brief."""
     rng = Random(f"{seed}/{step}")
     length = rng.choices(list(LENGTHS), list(LENGTHS.values()))[0]
     rows: list[tuple[list[int], list[int], list[int]]] = []
     while len(rows) < max(2, round(TOKENS_PER_STEP / length / 2) * 2):
-        new = row(rng, tokenizer, length, context)
+        new = row(rng, tokenizer, length, context, brief)
         if sum(map(bool, new[2])) > length // 8:  # a head that fills the row teaches nothing
             rows.append(new)
     ids, positions, learned = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))

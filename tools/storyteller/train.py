@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,17 +26,35 @@ if TYPE_CHECKING:
 MUON_RATE, MUON_DECAY = 0.02, 0.02
 ADAM_RATE = 0.004
 WARMUP = 30
-
-
 EXERCISES = 180
 """Steps of copying random tokens before the first story: the habit forms there at a tenth of the cost."""
 
 
-def schedule(step: int, steps: int) -> float:
-    """Give the share of the full rate: a short rise, a plateau, then a straight line down to nothing."""
-    if step < WARMUP:
-        return (step + 1) / WARMUP
-    return min(1.0, max(0.0, (steps - step) / (0.6 * steps)))
+@dataclass(frozen=True)
+class Cycle:
+    """A stretch of training that begins with a fresh optimizer: its steps and the share of the full rate."""
+
+    begin: int
+    steps: int
+    peak: float
+    brief: float
+    """Share of brief answers at its beginning; it falls to `LEAST_BRIEF` by the middle."""
+
+    def rate(self, step: int) -> float:
+        """Give the share of the full rate: a short rise, a plateau, then a straight line down to nothing."""
+        done = step - self.begin
+        if done < WARMUP:
+            return self.peak * (done + 1) / WARMUP
+        return self.peak * min(1.0, max(0.0, (self.steps - done) / (0.6 * self.steps)))
+
+    def brief_share(self, step: int) -> float:
+        """Give the share of brief answers: names and things, the part that is hard, without the rest."""
+        done = (step - self.begin) / self.steps
+        return max(LEAST_BRIEF, self.brief * (1 - 2 * done)) if self.brief else 0.0
+
+
+LEAST_BRIEF = 0.03
+CYCLES = (Cycle(0, 1080, peak=1.0, brief=0.0), Cycle(1080, 720, peak=0.7, brief=0.6))
 
 
 class Workers:
@@ -70,41 +89,58 @@ class Workers:
         return loss
 
 
-def train(
-    tokenizer: Tokenizer, shape: Shape, steps: int, seed: int, folder: Path, threads: int = 2
-) -> Storyteller:
-    """Train and give the network. `folder` gets `weights.pt` every 100 steps and at the end."""
+def train(tokenizer: Tokenizer, shape: Shape, seed: int, folder: Path, first: int = 0) -> Storyteller:
+    """Train and give the network. `folder` gets `weights.pt` now and then and `cycle-N.pt` after each cycle.
+
+    `first` is the cycle to begin with, from the weights that the one before left in `folder`.
+    """
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     network = Storyteller(shape)
+    if first:
+        network.load_state_dict(torch.load(folder / f"cycle-{first - 1}.pt")["weights"])
+    workers = Workers(network, 2)
+    for number, cycle in enumerate(CYCLES[first:], first):
+        _train_cycle(workers, cycle, tokenizer, seed, folder)
+        _save(network, folder / f"cycle-{number}.pt")
+    return network
+
+
+def _save(network: Storyteller, file: Path) -> None:
+    torch.save({"shape": network.shape.as_dict(), "weights": network.state_dict()}, file)
+
+
+def _batch(step: int, cycle: Cycle, tokenizer: Tokenizer, seed: int, shape: Shape) -> Batch:
+    if step < EXERCISES:
+        return exercise(seed, step, shape.vocabulary, len(SPECIALS))
+    return batch(seed, step, tokenizer, shape.context, cycle.brief_share(step))
+
+
+def _optimizers(network: Storyteller) -> tuple[Muon, torch.optim.AdamW]:
     matrices = [p for p in network.blocks.parameters() if p.ndim == 2]
     inside = {id(p) for p in matrices}
     others = [p for p in network.parameters() if id(p) not in inside]
-    muon, adam = Muon(matrices), torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0)
-    workers = Workers(network, threads)
+    return Muon(matrices), torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0)
+
+
+def _train_cycle(workers: Workers, cycle: Cycle, tokenizer: Tokenizer, seed: int, folder: Path) -> None:
+    network, end = workers.network, cycle.begin + cycle.steps
+    muon, adam = _optimizers(network)
     smooth, begun = math.nan, time.monotonic()
     with ThreadPoolExecutor(1) as ahead:
-
-        def prepare(step: int) -> Future[Batch]:
-            if step < EXERCISES:
-                return ahead.submit(exercise, seed, step, shape.vocabulary, len(SPECIALS))
-            return ahead.submit(batch, seed, step, tokenizer, shape.context)
-
-        coming = prepare(0)
-        for step in range(steps):
-            data, coming = coming.result(), prepare(step + 1)
-            value = workers.backward(data)
-            share = schedule(step, steps)
-            for group in adam.param_groups:
-                group["lr"] = ADAM_RATE * share
+        coming = ahead.submit(_batch, cycle.begin, cycle, tokenizer, seed, network.shape)
+        for step in range(cycle.begin, end):
+            data = coming.result()
+            coming = ahead.submit(_batch, step + 1, cycle, tokenizer, seed, network.shape)
+            value, share = workers.backward(data), cycle.rate(step)
+            adam.param_groups[0]["lr"] = ADAM_RATE * share
             moved = workers.pool.submit(muon.step, MUON_RATE * share, MUON_DECAY)
             adam.step()
             adam.zero_grad()
             moved.result()
             smooth = value if math.isnan(smooth) else 0.95 * smooth + 0.05 * value
-            if step % 20 == 0 or step == steps - 1:
+            if step % 20 == 0 or step == end - 1:
                 print(f"step {step:5d}  loss {smooth:.3f}  {time.monotonic() - begun:6.0f} s", flush=True)
-            if step % 100 == 99 or step == steps - 1:
-                torch.save({"shape": shape.as_dict(), "weights": network.state_dict(), "step": step},
-                           folder / "weights.pt")  # fmt: skip
-    return network
+            if step % 100 == 99:
+                _save(network, folder / "weights.pt")
+    _save(network, folder / "weights.pt")

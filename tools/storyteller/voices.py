@@ -38,13 +38,23 @@ class Speaker:
         return "narrator.txt" if self.narrator else VOICES.get(self.name, "generic.txt")
 
 
-def answer(rng: Random, speaker: Speaker, turn: UserTurn) -> str:
-    """Give what `speaker` says to `turn`: plain text, one paragraph, at most `LONGEST` words."""
+def answer(rng: Random, speaker: Speaker, turn: UserTurn, brief: float = 0.0) -> str:
+    """Give what `speaker` says to `turn`: plain text, one paragraph, at most `LONGEST` words.
+
+    A share `brief` of the answers is a few words that name the player and the thing, and nothing besides.
+    """
+    if brief and rng.random() < brief:
+        return _brief(rng, speaker, turn)
     for _ in range(50):
         text = _narration(rng, speaker, turn) if speaker.narrator else _speech(rng, speaker, turn)
         if len(text.split()) <= LONGEST:
             return text
     raise ValueError(f"no short answer for {turn.lines}")
+
+
+def _brief(rng: Random, speaker: Speaker, turn: UserTurn) -> str:
+    text = _pick(rng, "narrator.txt" if speaker.narrator else "generic.txt", ["brief"], turn)
+    return tidy(text) if speaker.narrator else f'"{tidy(text)}"'
 
 
 def _fits(line: str, said: Said, also: Said | None) -> bool:
