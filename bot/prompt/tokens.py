@@ -1,20 +1,14 @@
-"""How many tokens a text is: the protocol that counters share, a careful estimate, OpenAI's own encodings."""
+"""How many tokens a text is: the protocol that counters share, and a careful estimate."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bot.prompt.log import SPOKEN, cue, entry_line, spoken_text
 
 if TYPE_CHECKING:
-    import tiktoken
-
     from bot.store.records import Entry
 
 MESSAGE_TOKENS = 8
@@ -143,41 +137,3 @@ def _ascii_weight(char: str) -> int:
     if char == " ":
         return 50
     return 110 if char.isdigit() else 100
-
-
-class TiktokenCounter:
-    """Counts with one of OpenAI's encodings."""
-
-    def __init__(self, encoding: tiktoken.Encoding) -> None:
-        self._encoding = encoding
-        self.fingerprint = f"tiktoken:{encoding.name}"
-        self.exact = False  # of its frame there is nobody to ask
-        self.frame = Frame()
-
-    def count(self, text: str) -> int:
-        """Give the tokens of `text`, specials read as plain text."""
-        return len(self._encoding.encode_ordinary(text))
-
-
-def openai_counter(model: str) -> TiktokenCounter | None:
-    """Give the counter for an OpenAI model's name, if tiktoken has its ranks on this disk; else None.
-
-    Reads 2 to 4 MB and takes some 0.3 s: ask when a model is chosen, not within a turn.
-    """
-    import tiktoken  # noqa: PLC0415 - imported when first needed: 40 ms
-
-    try:
-        name = tiktoken.encoding_name_for_model(model)
-    except KeyError:
-        return None
-    if not _ranks_on_disk(name):
-        return None
-    return TiktokenCounter(tiktoken.get_encoding(name))
-
-
-def _ranks_on_disk(encoding: str) -> bool:
-    """Tell whether tiktoken finds an encoding's ranks in its cache (read_file_cached in tiktoken/load.py)."""
-    folder = os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR")
-    address = f"https://openaipublic.blob.core.windows.net/encodings/{encoding}.tiktoken"
-    key = hashlib.sha1(address.encode(), usedforsecurity=False).hexdigest()
-    return (Path(folder or Path(tempfile.gettempdir()) / "data-gym-cache") / key).is_file()

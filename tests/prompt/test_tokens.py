@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.prompt.tokens import MESSAGE_TOKENS, EstimatingCounter, entry_tokens, openai_counter
+from bot.prompt.tokens import MESSAGE_TOKENS, EstimatingCounter, entry_tokens
 from tests.prompt.strategies import answered, noted, said
 
 # What the dearest of four tokenizers made of each: SentencePiece 32k (Llama 2), byte-level 131k, 50k, 32k.
@@ -89,13 +87,3 @@ def test_a_prompt_of_a_few_words_teaches_nothing() -> None:
     counter.calibrate(20, 190)
 
     assert counter.scale == 1.0
-
-
-def test_openai_models_are_estimated_where_the_ranks_are_not_on_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
-
-    assert openai_counter("gpt-4o") is None
-    assert openai_counter("some-llama") is None
-    assert list(tmp_path.iterdir()) == []
