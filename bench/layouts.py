@@ -30,7 +30,7 @@ class Exchange:
     answer: str | None
 
 
-class Counter:
+class Tokens:
     """The server's own template and tokenizer."""
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -61,7 +61,7 @@ class Counter:
             return json.load(reply)
 
 
-def new_tokens(counter: Counter, prompts: Sequence[Messages]) -> list[int]:
+def new_tokens(counter: Tokens, prompts: Sequence[Messages]) -> list[int]:
     """Give the tokens of each prompt that stand after what the one before it ended with."""
     new = [len(counter.ids(prompts[0]))]
     for before, prompt in pairwise(prompts):
@@ -70,23 +70,23 @@ def new_tokens(counter: Counter, prompts: Sequence[Messages]) -> list[int]:
 
 
 def _repeated(before: Messages, prompt: Messages) -> Messages:
-    """Give the part of a prompt that ends where the one before it did."""
+    """Give the part of a prompt that ends where the one before it did: the head alone if that has been cut."""
     place = _place(before, prompt)
     asked = before[-1]["content"]
-    if prompt[place]["content"] != asked:  # there was no answer: its cue is not in the log
+    if place and prompt[place]["content"] != asked:  # there was no answer: its cue is not in the log
         asked = asked.rpartition("\n")[0]
-    return [*prompt[:place], {"role": "user", "content": asked}]
+    return [*prompt[:place], {"role": "user", "content": asked}] if place else prompt[:1]
 
 
 def _place(before: Messages, prompt: Messages) -> int:
-    """Give the place of the message that the prompt before ended with."""
+    """Give the place of the message that the prompt before ended with, 0 if it is not there."""
     asked = before[-1]["content"]
     same = [place for place, message in enumerate(prompt) if message["content"] == asked]
     if same:
         return same[-1]
     asked = asked.rpartition("\n")[0]
     begun = [place for place, message in enumerate(prompt) if message["content"].startswith(asked)]
-    return begun[-1] if asked and begun else len(prompt) - 1
+    return begun[-1] if asked and begun else 0
 
 
 def exchanges(prompts: Sequence[Messages]) -> list[Exchange]:
@@ -94,7 +94,10 @@ def exchanges(prompts: Sequence[Messages]) -> list[Exchange]:
     told = [Exchange(said["content"], answer["content"]) for said, answer in _pairs(prompts[0])]
     for before, prompt in pairwise(prompts):
         last = _place(before, prompt)
-        told += [Exchange(said["content"], answer["content"]) for said, answer in _pairs(prompt[last - 1 :])]
+        told += [
+            Exchange(said["content"], answer["content"])
+            for said, answer in _pairs(prompt[max(last - 1, 0) :])
+        ]
     return [*told, Exchange(prompts[-1][-1]["content"], None)]
 
 
@@ -102,7 +105,7 @@ def _pairs(messages: Messages) -> list[tuple[dict[str, str], dict[str, str]]]:
     return list(zip(messages[1::2], messages[2::2], strict=False))
 
 
-def evaluated(counter: Counter, prompts: Sequence[tuple[Messages, str | None]]) -> int:
+def evaluated(counter: Tokens, prompts: Sequence[tuple[Messages, str | None]]) -> int:
     """Give the tokens evaluated for these prompts, of which each comes with the answer it was given.
 
     What a prompt shares with the one before and its answer, from the beginning, is cached; at least one token
@@ -118,7 +121,7 @@ def evaluated(counter: Counter, prompts: Sequence[tuple[Messages, str | None]]) 
     return total
 
 
-def sliding(counter: Counter, system: str, told: Sequence[Exchange], room: int) -> Prompts:
+def sliding(counter: Tokens, system: str, told: Sequence[Exchange], room: int) -> Prompts:
     """As much of the latest as fits, in every turn."""
     return [
         _prompt(system, _latest(counter, told[: n + 1], room - counter.cost("system", system)))
@@ -126,7 +129,7 @@ def sliding(counter: Counter, system: str, told: Sequence[Exchange], room: int) 
     ]
 
 
-def lore_on_top(counter: Counter, system: str, told: Sequence[Exchange], room: int) -> Prompts:
+def lore_on_top(counter: Tokens, system: str, told: Sequence[Exchange], room: int) -> Prompts:
     """Cut as this bot's window is, with the lore that is called for after the system prompt."""
     prompts, start = [], 0
     for n in range(len(told)):
@@ -138,14 +141,14 @@ def lore_on_top(counter: Counter, system: str, told: Sequence[Exchange], room: i
     return prompts
 
 
-def _latest(counter: Counter, told: Sequence[Exchange], room: int) -> Sequence[Exchange]:
+def _latest(counter: Tokens, told: Sequence[Exchange], room: int) -> Sequence[Exchange]:
     first = len(told)
     while first and (room := room - _cost(counter, told[first - 1])) >= 0:
         first -= 1
     return told[min(first, len(told) - 1) :]
 
 
-def _cost(counter: Counter, exchange: Exchange) -> int:
+def _cost(counter: Tokens, exchange: Exchange) -> int:
     return counter.cost("user", exchange.said) + counter.cost("assistant", exchange.answer or "")
 
 
@@ -166,7 +169,7 @@ def _lore(told: Sequence[Exchange]) -> list[str]:
 
 
 Prompts = list[tuple[Messages, str | None]]
-LAYOUTS: dict[str, Callable[[Counter, str, Sequence[Exchange], int], Prompts]] = {
+LAYOUTS: dict[str, Callable[[Tokens, str, Sequence[Exchange], int], Prompts]] = {
     "sliding window": sliding,
     "lore near the top": lore_on_top,
 }

@@ -9,18 +9,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import statistics
 import tempfile
 import time
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.layouts import LAYOUTS, Counter, Exchange, evaluated, exchanges, new_tokens
+from bench.layouts import LAYOUTS, Exchange, Tokens, evaluated, exchanges, new_tokens
 from bench.machine import describe
 from bot.clock import SystemClock
 from bot.model.cpu import CpuServer
+from bot.rehearsal.message_forms import Upload
 from tests.acceptance.tabletop import PROJECT, Tabletop
 from tests.fakes.tap import Passed, Tap
 
@@ -35,6 +38,10 @@ Figures = dict[str, Any]
 TRANSCRIPT = PROJECT.parent / "shared" / "data" / "crd3" / "C1E002.turns.jsonl"
 BUNDLED = PROJECT / "bot" / "model" / "storyteller.gguf"
 ANSWER_TOKENS = 80
+USUAL = 400
+"""Words of the transcript, the most frequent ones, that are no keys: `about`, `going`, `think`."""
+LORE = "Of old, {key} had a tale of its own: it came to us by the pass in the year {n}."
+"""It holds no other key: entries that wake each other are another measurement."""
 PROBES = 4
 PROBE = "I hold the lantern high and look around."
 FULL = 0.85
@@ -71,37 +78,43 @@ class Evening:
 
 
 @asynccontextmanager
-async def evening(folder: Path, endpoint: Endpoint) -> AsyncIterator[Evening]:
-    """Set the table, with the bot at it."""
+async def evening(folder: Path, endpoint: Endpoint, book: Figures | None) -> AsyncIterator[Evening]:
+    """Set the table, with the bot at it and a lorebook open."""
     async with Tabletop(folder).served() as table, Tap(endpoint.url) as tap:
         settings = {"MODEL_API_KEY": endpoint.api_key, "ANSWER_TOKENS": str(ANSWER_TOKENS)}
         async with table.bot(tap.url, **settings):
+            if book:
+                data = json.dumps(book).encode()
+                await table.command("lore import", {"file": Upload("valley.json", data)})
             await table.start_scene(title="Kraghammer", persona="narrator, marta")
             yield Evening(table, tap)
 
 
-async def measure(folder: Path, model: Path, context: int, lines: list[tuple[str, str]]) -> Figures:
+async def measure(
+    folder: Path, model: Path, context: int, lines: list[tuple[str, str]], book: Figures | None
+) -> Figures:
     """Play the lines at one context length, and give what they cost."""
     server = CpuServer(model, clock=SystemClock(), context=context, parallel=2)
     try:
         endpoint = await server.ensure()
-        async with evening(folder, endpoint) as played:
+        async with evening(folder, endpoint, book) as played:
             for player, text in lines:
                 await played.turn(player, text)
             answers, read = list(played.tap.answers), list(played.tap.read_ahead)
             first = await first_tokens(played, context, lines)
-        counter = Counter(endpoint)
+        counter = Tokens(endpoint)
         figures = await asyncio.to_thread(costs, counter, answers, context)
     finally:
         await server.stop()
     return {"context": context, "turns": len(lines), **figures, **reading(read), "first_token": first}
 
 
-def costs(counter: Counter, answers: list[Passed], context: int) -> Figures:
+def costs(counter: Tokens, answers: list[Passed], context: int) -> Figures:
     """Give the tokens that this bot's prompts and those of the other layouts had evaluated."""
     refused = sum(not chat.cost for chat in answers)
     answers = [chat for chat in answers if chat.cost]
-    new = sum(new_tokens(counter, [chat.messages for chat in answers]))
+    turns = new_tokens(counter, [chat.messages for chat in answers])
+    new = sum(turns)
     told: list[Exchange] = exchanges([chat.messages for chat in answers])
     system = answers[0].messages[0]["content"]
     room = context - ANSWER_TOKENS - context // 64
@@ -115,7 +128,8 @@ def costs(counter: Counter, answers: list[Passed], context: int) -> Figures:
         "evaluated": {"this bot": ours, **layouts},
         "for_new": {name: round(tokens / new, 3) for name, tokens in {"this bot": ours, **layouts}.items()},
         "refused": refused,
-        "worst_turn": max(chat.evaluated for chat in answers),
+        "lore_told": sum(line.startswith("[Of old, ") for one in told for line in one.said.split("\n")),
+        "by_turn": [[n, chat.evaluated, chat.prompt_tokens] for n, chat in zip(turns, answers, strict=True)],
     }
 
 
@@ -171,16 +185,21 @@ def verdicts(runs: list[Figures]) -> dict[str, bool]:
 def shown(figures: Figures) -> str:
     """Write the figures for people."""
     lines = ["{cpu}, {cores} cores, Python {python}, load {load}".format(**figures["machine"])]
-    lines.append(f"model: {figures['model']}")
+    lines.append(f"model: {figures['model']}, {figures['lore']} entries of lore")
     for run in figures["runs"]:
-        lines.append(f"context {run['context']}, {run['turns']} turns, {run['new']:,} new tokens")
+        lines.append(
+            f"context {run['context']}, {run['turns']} turns, {run['new']:,} new tokens, "
+            f"lore told {run['lore_told']} times"
+        )
         lines += [
             f"  {name}: {tokens:,} evaluated while a player waited, {run['for_new'][name]} for each new one"
             for name, tokens in run["evaluated"].items()
         ]
+        most = max(evaluated - new for new, evaluated, _ in run["by_turn"])
+        lines.append(f"  most that a turn evaluated beyond what was new in it: {most}")
         lines.append(
             f"  read ahead: {run['read_ahead']:,} tokens, {run['read_ahead_s']['p50']} s after a turn at the "
-            f"median and {run['read_ahead_s']['most']} s at most; worst turn of a player {run['worst_turn']}"
+            f"median and {run['read_ahead_s']['most']} s at most"
         )
         first = run["first_token"]
         for name in ("full", "empty"):
@@ -189,6 +208,17 @@ def shown(figures: Figures) -> str:
     kept = figures["targets_met"]
     lines += [f"{name} <= {TARGETS[name]:g}: {'met' if met else 'MISSED'}" for name, met in kept.items()]
     return "\n".join(lines)
+
+
+def lorebook(lines: list[tuple[str, str]], entries: int) -> Figures | None:
+    """Write a lorebook with keys that the table really says, from the more to the less usual ones."""
+    said = Counter(re.findall(r"[a-z]{5,}", " ".join(text for _, text in lines).lower()))
+    keys = [word for word, _ in sorted(said.items(), key=lambda one: (-one[1], one[0]))][USUAL:]
+    told = {
+        str(number): {"uid": number, "key": [key], "comment": key, "content": LORE.format(key=key, n=number)}
+        for number, key in enumerate(keys[:entries])
+    }
+    return {"entries": told} if told else None
 
 
 def read_lines(path: Path, turns: int) -> list[tuple[str, str]]:
@@ -204,6 +234,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=200)
     parser.add_argument("--context", type=int, nargs="+", default=[4096, 8192], help="in tokens")
     parser.add_argument("--model", type=Path, default=BUNDLED, help="the GGUF that answers")
+    parser.add_argument("--lore", type=int, default=300, help="entries of the lorebook; 0 for none")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not options.transcript.is_file():
@@ -211,10 +242,16 @@ def main() -> None:
     if not options.model.is_file():
         parser.exit(2, f"There is no model at {options.model}; name one with --model.\n")
     lines = read_lines(options.transcript, options.turns)
-    figures: Figures = {"machine": asdict(describe()), "model": options.model.name, "runs": []}
+    book = lorebook(read_lines(options.transcript, max(options.turns, 200)), options.lore)
+    figures: Figures = {
+        "machine": asdict(describe()),
+        "model": options.model.name,
+        "lore": len(book["entries"]) if book else 0,
+        "runs": [],
+    }
     for context in options.context:
         with tempfile.TemporaryDirectory() as folder:
-            figures["runs"].append(asyncio.run(measure(Path(folder), options.model, context, lines)))
+            figures["runs"].append(asyncio.run(measure(Path(folder), options.model, context, lines, book)))
     figures |= {"targets": TARGETS, "targets_met": verdicts(figures["runs"])}
     print(json.dumps(figures, indent=2) if options.json else shown(figures))
 

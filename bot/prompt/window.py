@@ -34,8 +34,8 @@ MARGIN_SHARE = 64
 """A 64th of the context stays free: tokens counted piece by piece are not quite those of the whole."""
 CUE_TOKENS = 32
 """What the last cue costs at most: 64 letters and a few more."""
-COMING_SHARE = 8
-"""A coming turn counts for an eighth of the room at most: one long speech does not have the window cut."""
+COMING_SHARE = 4
+"""A coming turn counts for a quarter of the room at most: one long speech does not have the window cut."""
 LEAST_PIECE = 48
 """Tokens below which an entry is rather dropped than shortened."""
 
