@@ -129,6 +129,7 @@ def make_backends(settings: Settings, clock: Clock) -> Backends:
         api_key=settings.model_api_key.get_secret_value(),
         cpu_model=settings.cpu_model,
         llama_server=settings.llama_server,
+        slots=settings.database_path.parent / "slots",
         context_length=settings.context_length,
         parallel=settings.parallel_answers,
         clock=clock,

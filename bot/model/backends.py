@@ -83,6 +83,7 @@ class Backends:
         cpu_model: Path,
         api_key: str | None = None,
         llama_server: str = "",
+        slots: Path | None = None,
         context_length: int | None = None,
         parallel: int = 4,
         queue_bound: int = 32,
@@ -104,7 +105,12 @@ class Backends:
         ] or [_local_server(port, context_length, timeouts) for port in local_ports]
         self._line = [self._candidate(server) for server in servers]
         self._cpu = CpuServer(
-            cpu_model, clock=clock, context=context_length, parallel=parallel, binary=llama_server
+            cpu_model,
+            clock=clock,
+            context=context_length,
+            parallel=parallel,
+            binary=llama_server,
+            slots=slots,
         )
         self._fallback: Candidate | None = None
         self._one_fallback = asyncio.Lock()  # two scenes must not each make one

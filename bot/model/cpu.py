@@ -19,6 +19,7 @@ from bot.errors import BackendUnavailableError, SetupError
 from bot.model.cpu_child import Job
 from bot.model.gguf_header import Scalar, read_gguf_header, trained_context
 from bot.model.machine import total_memory, usable_cores
+from bot.model.slots import SavedSlots
 
 Progress = Callable[[str], None]
 """Told what takes longer than a second, in a sentence, once a second."""
@@ -50,13 +51,22 @@ class CpuServer:
     """The child and its life.
 
     `context` is in tokens for one slot, None for what the model was trained for (8192 at most); `parallel` is
-    the number of slots wished for, 1 to 4; `binary` a llama-server to run in place of the built-in one.
+    the number of slots wished for, 1 to 4; `binary` a llama-server to run in place of the built-in one;
+    `slots` a folder of our own in which what was read is kept until the next start.
     """
 
     def __init__(
-        self, model: Path, *, clock: Clock, context: int | None = None, parallel: int = 4, binary: str = ""
+        self,
+        model: Path,
+        *,
+        clock: Clock,
+        context: int | None = None,
+        parallel: int = 4,
+        binary: str = "",
+        slots: Path | None = None,
     ) -> None:
         self.model = model
+        self._slots = SavedSlots(slots) if slots else None
         self._clock = clock
         self._context = context
         self._parallel = parallel
@@ -116,6 +126,9 @@ class CpuServer:
                 self._child = self._starting.result()
             self._starting = None
         if self._child is not None:
+            if self._slots and self._child.is_alive:
+                with contextlib.suppress(OSError):
+                    await self._slots.save(self._child.endpoint.url, self._child.job)
             await self._child.end()
             self._child = None
 
@@ -123,7 +136,7 @@ class CpuServer:
         self._stamp = await asyncio.to_thread(_stamp, self.model)
         try:
             job = await asyncio.to_thread(self._plan)
-            return await _Child.start(job, self._clock)
+            return await self._restored(await _Child.start(job, self._clock))
         except SetupError as error:
             raise self._failed(BackendUnavailableError(error.args[0], hint=error.hint)) from None
         except _ChildDiedError as error:
@@ -148,7 +161,22 @@ class CpuServer:
             threads=max(1, usable_cores() - 1),  # all of them are slower as soon as anything else wants one
             cache_mib=max(64, min(8192, memory // _MIB // 8)),
             binary=self._binary,
+            slots=self._slots_folder(),
         )
+
+    async def _restored(self, child: _Child) -> _Child:
+        if self._slots:
+            with contextlib.suppress(OSError):
+                await self._slots.restore(child.endpoint.url, child.job)
+        return child
+
+    def _slots_folder(self) -> str:
+        """Make the folder for what is kept of the slots; empty where there is to be none, or none can be."""
+        if self._slots:
+            with contextlib.suppress(OSError):
+                self._slots.folder.mkdir(parents=True, exist_ok=True)
+                return str(self._slots.folder)
+        return ""
 
     def _mourn(self, child: _Child) -> None:
         """Take note that a child that served has died."""
@@ -189,10 +217,11 @@ class _ChildDiedError(Exception):
 class _Child:
     """One life of the child process."""
 
-    def __init__(self, process: asyncio.subprocess.Process, api_key: str, clock: Clock) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, job: Job, clock: Clock) -> None:
         self.process = process
+        self.job = job
         self.born = clock.monotonic()
-        self.endpoint = Endpoint("", api_key)
+        self.endpoint = Endpoint("", job.api_key)
         self._log = b""
         self._reader = asyncio.create_task(self._read_log())
 
@@ -204,7 +233,7 @@ class _Child:
             sys.executable, "-m", "bot.model.cpu_child",
             stdin=pipe, stdout=pipe, stderr=pipe, env=_environment(),
         )  # fmt: skip
-        child = cls(process, job.api_key, clock)
+        child = cls(process, job, clock)
         try:
             async with asyncio.timeout(_LONGEST_START_S):
                 child.endpoint = Endpoint(await child._greet(job), job.api_key)

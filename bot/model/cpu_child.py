@@ -26,7 +26,10 @@ from typing import TextIO
 
 @dataclass(frozen=True)
 class Job:
-    """What to serve. `context` is in tokens for one slot; `cache_mib` bounds the cache of prompts, in MiB."""
+    """What to serve. `context` is in tokens for one slot; `cache_mib` bounds the cache of prompts, in MiB.
+
+    `slots` is a folder for what the slots hold, empty for none.
+    """
 
     model: str
     name: str
@@ -36,6 +39,7 @@ class Job:
     threads: int
     cache_mib: int
     binary: str = ""
+    slots: str = ""
 
     @property
     def cache_reuse(self) -> int:
@@ -85,6 +89,7 @@ def _serve_here(job: Job, answer: TextIO) -> int:
     params.n_batch = params.n_ubatch = job.batch
     params.use_jinja = True
     params.endpoint_slots = True
+    params.slot_save_path = f"{job.slots}{os.sep}" if job.slots else ""
     params.ui = False
     params.fit_params = False
     server = xllamacpp.Server(params)
@@ -117,7 +122,11 @@ def _serve_binary(job: Job, answer: TextIO) -> int:
     }
     env = os.environ | {name: str(value) for name, value in settings.items()}
     process = subprocess.Popen(  # noqa: S603  # the operator's own setting names it
-        [job.binary], env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+        [job.binary, *(["--slot-save-path", job.slots] if job.slots else [])],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        start_new_session=True,
     )
     threading.Thread(target=_end_with_parent, args=(process,), daemon=True).start()
     url = f"http://127.0.0.1:{port}"
