@@ -10,10 +10,6 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.model.library import chart, here, report
-from bot.model.library.cache import Use
-from bot.model.library.catalogue import catalogue, find, suggest
-from bot.model.library.plan import plan
 from cogs.choices import among, fitting
 
 if TYPE_CHECKING:
@@ -43,6 +39,11 @@ class ModelPlans(commands.Cog):
         context: app_commands.Range[int, 256, 1_048_576] = 8192,
         parallel: app_commands.Range[int, 1, 64] = 1,
     ) -> None:
+        from bot.model.library import chart, here, report  # noqa: PLC0415  # imported when first needed: 15 ms
+        from bot.model.library.cache import Use  # noqa: PLC0415
+        from bot.model.library.catalogue import find  # noqa: PLC0415
+        from bot.model.library.plan import plan  # noqa: PLC0415
+
         await interaction.response.defer(ephemeral=True, thinking=True)
         known = find(model)
         made = plan(known.shape(QUANTIZATION), Use(context, parallel), await asyncio.to_thread(here.machine))
@@ -58,6 +59,10 @@ class ModelPlans(commands.Cog):
 
     @app_commands.command(name="suggest", description="Show which well-known models run on the bot's machine")
     async def suggest_(self, interaction: Interaction) -> None:  # noqa: D102  # as above
+        from bot.model.library import here, report  # noqa: PLC0415  # as above
+        from bot.model.library.cache import Use  # noqa: PLC0415
+        from bot.model.library.catalogue import suggest  # noqa: PLC0415
+
         await interaction.response.defer(ephemeral=True, thinking=True)
         machine = await asyncio.to_thread(here.machine)
         found = [one for one in suggest(machine, Use(8192), QUANTIZATION) if one.plan.fits]
@@ -67,4 +72,6 @@ class ModelPlans(commands.Cog):
 
     @plan_.autocomplete("model")
     async def _known(self, _: Interaction, current: str) -> list[app_commands.Choice[str]]:
+        from bot.model.library.catalogue import catalogue  # noqa: PLC0415  # as above
+
         return among([(entry.title, entry.name) for entry in catalogue()], current)
