@@ -158,10 +158,15 @@ class Window:
         self._tokens += _cost(entry)
         self._entries.insert(bisect_right(self._entries, entry.seq, key=_seq), entry)
 
-    def replace(self, entry: Entry) -> bool:
-        """Put a changed entry in the place of the one with its `seq` and id; tell whether that is there."""
+    def replace(self, entry: Entry, of: Entry | None = None) -> bool:
+        """Put a changed entry in the place of the one with its `seq` and id; tell whether that is there.
+
+        With `of` only if that very entry stands there: it may have been edited since it was read.
+        """
         place = bisect_left(self._entries, entry.seq, key=_seq)
         if place == len(self._entries) or self._entries[place].id != entry.id:
+            return False
+        if of is not None and self._entries[place] is not of:
             return False
         self._tokens += _cost(entry) - _cost(self._entries[place])
         self._entries[place] = entry

@@ -187,8 +187,8 @@ class Prompter:
         new = [entry for entry in scene.window.entries if entry.fingerprint != counter.fingerprint]
         await counter.prime([render_head(head)], new)
         counted = tuple(counter.counted(entry) for entry in new)
-        for entry in counted:
-            scene.window.replace(entry)
+        for entry, was in zip(counted, new, strict=True):
+            scene.window.replace(entry, of=was)
         counter.forget_entries()
         return counted
 

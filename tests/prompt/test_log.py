@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from bot.chat import ChatMessage
 from bot.prompt.log import (
     INSTRUCTIONS,
+    SILENCE,
     Head,
     cue,
     entry_line,
     render,
+    render_ahead,
     render_head,
 )
 from bot.prompt.text import clean, table_name
@@ -135,3 +137,16 @@ def test_a_name_is_one_short_line(name: str) -> None:
     assert 1 <= len(shown) <= 64
     assert not set(shown) & set("[]:<>")
     assert table_name(shown) == shown
+
+
+@given(log=sessions(), later=sessions(longest=6), speaker=st.sampled_from(CAST))
+def test_what_is_read_ahead_begins_every_later_prompt(
+    log: list[Entry], later: list[Entry], speaker: str
+) -> None:
+    *whole, opened = render_ahead(BELL, log)
+
+    following = render(BELL, [*log, *later], speaker)
+
+    assert opened.role == "user"
+    assert following[: len(whole)] == tuple(whole)
+    assert opened.content == SILENCE or following[len(whole)].content.startswith(opened.content)

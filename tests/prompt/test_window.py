@@ -18,6 +18,7 @@ from bot.prompt.window import (
     cut,
     head_tokens,
     level,
+    longest_turn,
     plan,
     shorten,
 )
@@ -209,3 +210,43 @@ def test_the_shares_never_add_up_to_more_than_the_context(context: int, wanted: 
         return
     assert (shares.head + shares.room) * scale + shares.reserve <= context
     assert shares.room > 0
+
+
+def test_the_window_is_cut_ahead_of_a_turn_that_would_not_fit() -> None:
+    log = [
+        one for n in range(1, 9, 2) for one in (said("Ann", "bell " * 20, n), answered("Marta", "Hm.", n + 1))
+    ]
+    turn = tokens(log[:2])
+    assert longest_turn(log) == turn
+    room = tokens(log) + turn - 1
+    assert Window(log).fit(budget(room), COUNT) == ()
+    ahead = Window(log)
+    assert ahead.fit(budget(room), COUNT, None, turn) == tuple(log[:4])
+    assert ahead.fit(budget(room), COUNT, None, turn) == ()
+
+
+def test_one_long_speech_does_not_have_the_window_cut_again_and_again() -> None:
+    window = Window([said("Ann", "bell " * 20, 1), answered("Marta", "Hm.", 2)])
+    assert window.fit(budget(4 * window.tokens), COUNT, None, 100 * window.tokens) == ()
+
+
+def test_a_turn_is_what_is_said_up_to_the_answers() -> None:
+    log = [
+        answered("Marta", "Hm.", 1),
+        said("Ann", "I knock.", 2),
+        noted("Ann rolls 1d20: 14", 3),
+        answered("Marta", "Come in.", 4),
+        answered("Old Rusk", "Aye.", 5),
+        said("Ben", "Me too.", 6),
+    ]
+    assert longest_turn(log) == tokens(log[1:5])
+    assert longest_turn([]) == 0
+
+
+def test_an_entry_that_was_edited_while_it_was_counted_keeps_its_new_text() -> None:
+    old = said("Ann", "I knock.", 1)
+    window = Window([old])
+    new = said("Ann", "I kick the door in.", 1)
+    assert window.replace(new)
+    assert not window.replace(said("Ann", "I knock.", 1), of=old)
+    assert list(window.entries) == [new]
