@@ -70,7 +70,7 @@ def new_tokens(counter: Tokens, prompts: Sequence[Messages]) -> list[int]:
 
 
 def _repeated(before: Messages, prompt: Messages) -> Messages:
-    """Give the part of a prompt that ends where the one before it did: the head alone if that has been cut."""
+    """Give the part of a prompt that ends where the one before did: the head alone if that has been cut."""
     place = _place(before, prompt)
     asked = before[-1]["content"]
     if place and prompt[place]["content"] != asked:  # there was no answer: its cue is not in the log
