@@ -19,7 +19,7 @@ def seeded(seed: int) -> Random:
     return Random(seed)  # noqa: S311  # a story, not a secret
 
 
-CONVERSATIONS = [list(conversation(seeded(seed), 8, seed % 10 / 10)) for seed in range(150)]
+CONVERSATIONS = [list(conversation(seeded(n), 8, n % 10 / 10, brief=n % 3 / 5)) for n in range(150)]
 LEARNED = [message for messages in CONVERSATIONS for message in messages if message.learned]
 
 
