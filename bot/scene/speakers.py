@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ _TITLES = frozenset(
 # Scripts whose words are not set apart by spaces, or take endings without one: Thai and Lao, Japanese,
 # Chinese, Korean.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+NEVER = r"(?!)"
+"""A pattern that finds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +70,19 @@ def named_in(text: str, cast: Sequence[Candidate]) -> list[str]:
     The longest name counts: where Corvin Hale and Marta Hale sit together, "Corvin Hale" calls him alone,
     "Hale" both of them.
     """
+    any_name, called_by = _calls(tuple(cast))
+    return _unique([slug for match in any_name.finditer(_plain(text)) for slug in called_by[match[0]]])
+
+
+@lru_cache(maxsize=256)  # a cast stays, and every message asks
+def _calls(cast: tuple[Candidate, ...]) -> tuple[re.Pattern[str], dict[str, list[str]]]:
+    """Give a pattern that finds every name of a cast, and the slugs that each of them calls."""
     called_by: dict[str, list[str]] = {}
     for candidate in cast:
         for name in _callable_names(candidate):
             called_by.setdefault(name, []).append(candidate.slug)
-    if not called_by:
-        return []
-    any_name = "|".join(_whole_word(name) for name in sorted(called_by, key=len, reverse=True))
-    return _unique([slug for match in re.finditer(any_name, _plain(text)) for slug in called_by[match[0]]])
+    longest_first = sorted(called_by, key=len, reverse=True)
+    return re.compile("|".join(map(_whole_word, longest_first)) or NEVER), called_by
 
 
 def _callable_names(candidate: Candidate) -> set[str]:

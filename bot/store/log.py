@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # What every message runs, for `Connection.repeat`.
 _CLAIM = upsert(claims).on_conflict_do_nothing()
 _APPEND = insert(entries).returning(entries.c.id)
+_APPENDED = tuple(each.name for each in fields(Entry) if each.name != "id")
 _SHOW = insert(messages)
 _SET_TOKENS = (
     update(entries)
@@ -37,8 +38,7 @@ async def claim(tx: Connection, event_id: int, at: float) -> bool:
 
 async def append(tx: Connection, entry: Entry, message_ids: Iterable[int] = ()) -> Entry:
     """Store a new entry with the messages that show it, and give it back with its id."""
-    values = asdict(entry)
-    del values["id"]
+    values = {name: getattr(entry, name) for name in _APPENDED}
     ((entry_id,),) = (await tx.repeat(_APPEND, values)).rows
     for one in message_ids:
         await tx.repeat(_SHOW, {"message_id": one, "scene_id": entry.scene_id, "entry_id": entry_id})
