@@ -1,0 +1,47 @@
+"""More scenes than the server has slots: their prompts come back from its cache in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot.clock import SystemClock
+from bot.model.backends import Backends
+from bot.model.cpu import Endpoint
+from bot.model.openai_server import OpenAIServer
+from bot.scene.reports import backend_line
+from tests.model.conftest import ask, hear
+
+STORIES = [f"{word} " + "comes down on the old stone stairs and counts the bells. " * 8 for word in "ABCDEF"]
+
+
+async def test_six_scenes_on_two_slots_pay_for_what_is_new(llama: OpenAIServer) -> None:
+    sent = evaluated = 0
+    told: list[str] = []
+    for line in ("I climb.", "I knock.", "I wait."):
+        told.append(line)
+        for story in STORIES:
+            _, last = await hear(llama, ask(story, *told, max_tokens=4))
+            assert last.usage
+            assert last.usage.evaluated_tokens is not None
+            if len(told) > 1:
+                sent += last.usage.prompt_tokens
+                evaluated += last.usage.evaluated_tokens
+    assert evaluated < 0.15 * sent
+
+
+async def test_the_operator_sees_how_much_was_cached(llama_endpoint: Endpoint, tiny_gguf: Path) -> None:
+    backends = Backends(
+        [llama_endpoint.url], api_key=llama_endpoint.api_key, clock=SystemClock(), cpu_model=tiny_gguf
+    )
+    backends.start()
+    try:
+        backend = await backends.choose(1)
+        for line in ("I open the gate.", "I open the gate. And then?"):
+            _, last = await hear(backend, ask(STORIES[0], line))
+            backends.note(backend, last.usage)
+        backends.note(backend, None)
+        status = (await backends.status())[0]
+    finally:
+        await backends.aclose()
+    assert 0 < status.evaluated_tokens < status.prompt_tokens
+    assert f"Of {status.prompt_tokens:,} prompt tokens it had" in backend_line(status)
