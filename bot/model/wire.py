@@ -118,14 +118,19 @@ def _make_client(address: ServerAddress, timeouts: Timeouts) -> openai.AsyncOpen
     The next server in line is better than the same one again, and a retry has its prompt evaluated twice.
     """
     timeout = httpx2.Timeout(timeouts.first_token, connect=timeouts.connect)
+    encrypted = address.api.startswith("https:")
     http_client = httpx2.AsyncClient(
         timeout=timeout,
-        limits=httpx2.Limits(keepalive_expiry=IDLE_CONNECTION_S),
+        # llama.cpp hangs up after a stream without having said so: of 300 requests right after one another one
+        # met a connection that was just being closed. A new one costs nothing but over TLS.
+        limits=httpx2.Limits(
+            max_keepalive_connections=None if encrypted else 0, keepalive_expiry=IDLE_CONNECTION_S
+        ),
         event_hooks={"response": [_forgive_encoding]},
         follow_redirects=False,  # a redirect would carry the prompt, and perhaps the key, somewhere else
         trust_env=not address.is_nearby,
         # Reading the machine's certificates takes 25 ms; a plain http server has none to be checked.
-        verify=address.api.startswith("https:"),
+        verify=encrypted,
     )
     return openai.AsyncOpenAI(
         base_url=address.api,
