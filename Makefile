@@ -16,7 +16,7 @@ run: $(VENV)/.run
 	@$(BIN)/hearthside run
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
