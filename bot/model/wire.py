@@ -121,7 +121,7 @@ def _make_client(address: ServerAddress, timeouts: Timeouts) -> openai.AsyncOpen
     encrypted = address.api.startswith("https:")
     http_client = httpx2.AsyncClient(
         timeout=timeout,
-        # llama.cpp hangs up after a stream without having said so: of 300 requests right after one another one
+        # llama.cpp hangs up after a stream without having said so: of 300 requests in a row one
         # met a connection that was just being closed. A new one costs nothing but over TLS.
         limits=httpx2.Limits(
             max_keepalive_connections=None if encrypted else 0, keepalive_expiry=IDLE_CONNECTION_S
