@@ -93,7 +93,7 @@ def test_a_nickname_stands_where_the_card_names_its_character() -> None:
 
 def test_what_has_no_part_in_play_is_named() -> None:
     (note,) = persona_from(read(as_json(V3)).card, SLUG).notes
-    assert "lorebook (1 entries)" in note
+    assert "lorebook" not in note
     assert "depth prompt" in note
     assert "greetings for groups" in note
 
