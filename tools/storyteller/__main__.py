@@ -20,7 +20,7 @@ def _build(arguments: argparse.Namespace) -> None:
     from tools.storyteller.data import tokenizer_texts  # noqa: PLC0415 - needs numpy
     from tools.storyteller.model import Shape  # noqa: PLC0415 - needs torch
     from tools.storyteller.tokens import load_tokenizer, train_tokenizer  # noqa: PLC0415 - beside its siblings
-    from tools.storyteller.train import train  # noqa: PLC0415 - needs torch
+    from tools.storyteller.train import STEPS, train  # noqa: PLC0415 - needs torch
 
     folder = Path(arguments.work)
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def _build(arguments: argparse.Namespace) -> None:
         tokenizer = train_tokenizer(tokenizer_texts(arguments.seed, 3000), VOCABULARY)
         tokenizer.save(str(folder / "tokenizer.json"))
         shape = Shape(vocabulary=tokenizer.get_vocab_size())
-        weights = train(tokenizer, shape, arguments.seed, folder, arguments.cycle).state_dict()
+        weights = train(tokenizer, shape, arguments.steps or STEPS, arguments.seed, folder).state_dict()
     convert(weights, shape, tokenizer, Path(arguments.out))
     print(f"{arguments.out}: {Path(arguments.out).stat().st_size} bytes")
 
@@ -63,7 +63,7 @@ def main() -> None:
         command.add_argument("--seed", type=int, default=SEED)
         command.add_argument("--out", default=str(RESULT), help="the GGUF file")
         command.add_argument("--work", default=".storyteller", help="checkpoints and the tokenizer")
-        command.add_argument("--cycle", type=int, default=0, help="build: the cycle to begin with")
+        command.add_argument("--steps", type=int, help="build: of training; more is better")
         command.add_argument("--count", type=int, default=5, help="corpus: conversations to print")
         command.add_argument("--convert-only", action="store_true", help="build: from the last checkpoint")
         command.add_argument("--threads", type=int, default=2, help="evaluate: of the server")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +13,7 @@ import numpy as np
 
 from tools.storyteller.corpus import PERSONAS, conversation
 from tools.storyteller.grammar import invented
-from tools.storyteller.sources import CORPUS, sections, words
+from tools.storyteller.sources import sections, words
 from tools.storyteller.tokens import START_ID, pieces
 
 if TYPE_CHECKING:
@@ -36,19 +37,30 @@ class Batch:
 
 
 def tokenizer_texts(seed: int, conversations: int) -> Iterator[str]:
-    """Give the text the tokenizer is learned from: corpus, listed words, the shipped characters."""
+    """Give what the tokenizer is learned from: corpus, listed words, the shipped characters, but no names.
+
+    A name at the head of a line and the same name inside one must fall into the same pieces, or it cannot be
+    copied from the one place to the other: so no name may become a token in one of them alone.
+    """
     rng = Random(seed)
+    named = {
+        part
+        for section in sections("names.txt")
+        for name in words("names.txt", section)
+        for part in name.split()
+    }
+    names = re.compile(rf"\b({'|'.join(sorted(map(re.escape, named)))})\b")
     for _ in range(conversations):
         for message in conversation(rng, 8, 0.4):
             yield f"{message.role}\n"
-            yield message.text
-    for file in sorted(CORPUS.glob("n*s.txt")):
-        for lines in sections(file.name).values():
-            for line in lines:
-                listed = line.replace("_", " ").replace("*", "").replace("+", "").split()
-                yield from (f" {word}" for word in listed for _ in range(12))
+            yield names.sub("", re.sub(r"^[^:\n]*: ", "", message.text, flags=re.MULTILINE))
+    for lines in sections("nouns.txt").values():
+        for line in lines:
+            listed = line.replace("_", " ").replace("*", "").replace("+", "").split()
+            yield from (f" {word}" for word in listed for _ in range(12))
     for card in sorted(PERSONAS.glob("*.toml")):
         yield from [card.read_text(encoding="utf-8")] * 3
+    yield " answers.]" * 2000
     yield from (f" {invented(rng)}" for _ in range(300))
 
 
@@ -91,6 +103,7 @@ def row(
 def _plain(tokenizer: Tokenizer) -> frozenset[int]:
     """Give the ids that stand in every text, which nobody takes from anybody."""
     small = " ".join(words("grammar.txt", "common"))
+    small = f"{small} {small.title()}"
     return frozenset(tokenizer.encode(f' {small} . , ! ? \n [ ] : \' " \'." ." ?" !" *').ids)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from tools.storyteller.data import Batch, batch, exercise
 from tools.storyteller.model import Shape, Storyteller, rotation
@@ -30,31 +30,19 @@ EXERCISES = 180
 """Steps of copying random tokens before the first story: the habit forms there at a tenth of the cost."""
 
 
-@dataclass(frozen=True)
-class Cycle:
-    """A stretch of training that begins with a fresh optimizer: its steps and the share of the full rate."""
-
-    begin: int
-    steps: int
-    peak: float
-    brief: float
-    """Share of brief answers at its beginning; it falls to `LEAST_BRIEF` by the middle."""
-
-    def rate(self, step: int) -> float:
-        """Give the share of the full rate: a short rise, a plateau, then a straight line down to nothing."""
-        done = step - self.begin
-        if done < WARMUP:
-            return self.peak * (done + 1) / WARMUP
-        return self.peak * min(1.0, max(0.0, (self.steps - done) / (0.6 * self.steps)))
-
-    def brief_share(self, step: int) -> float:
-        """Give the share of brief answers: names and things, the part that is hard, without the rest."""
-        done = (step - self.begin) / self.steps
-        return max(LEAST_BRIEF, self.brief * (1 - 2 * done)) if self.brief else 0.0
+STEPS = 1180
+BRIEF, LEAST_BRIEF = 0.6, 0.03
+"""Share of brief answers in the first stories and in the last."""
 
 
-LEAST_BRIEF = 0.03
-CYCLES = (Cycle(0, 1080, peak=1.0, brief=0.0), Cycle(1080, 720, peak=0.7, brief=0.6))
+def schedule(step: int, steps: int) -> float:
+    """Give the share of the full rate: a short rise, a plateau, then a straight line down to nothing."""
+    return min(1.0, (step + 1) / WARMUP, max(0.0, (steps - step) / (0.65 * steps)))
+
+
+def brief_share(step: int, steps: int) -> float:
+    """Give the share of brief answers: names and things come first, the part that is hard."""
+    return max(LEAST_BRIEF, BRIEF * (1 - (step - EXERCISES) / (0.4 * (steps - EXERCISES))))
 
 
 class Workers:
@@ -89,20 +77,46 @@ class Workers:
         return loss
 
 
-def train(tokenizer: Tokenizer, shape: Shape, seed: int, folder: Path, first: int = 0) -> Storyteller:
-    """Train and give the network. `folder` gets `weights.pt` now and then and `cycle-N.pt` after each cycle.
+def relate(embedding: Tensor, tokenizer: Tokenizer) -> None:
+    """Begin with like vectors for tokens that differ in a leading space or a capital alone: `Ann` and ` Ann`.
 
-    `first` is the cycle to begin with, from the weights that the one before left in `folder`.
+    Then a word that is copied from the head of a line into the middle of one needs no mapping of its own.
     """
+    width = embedding.shape[1]
+    space, capital = torch.randn(width), torch.randn(width)
+    roots: dict[str, Tensor] = {}
+    for token in range(embedding.shape[0]):
+        text = tokenizer.decode([token], skip_special_tokens=False)
+        root = roots.setdefault(text.strip().lower() or text, torch.randn(width))
+        vector = 0.85 * root + 0.25 * torch.randn(width)
+        vector += 0.35 * space * text.startswith(" ") + 0.3 * capital * text.strip()[:1].isupper()
+        embedding[token] = 0.05 * vector
+
+
+def train(tokenizer: Tokenizer, shape: Shape, steps: int, seed: int, folder: Path) -> Storyteller:
+    """Train and give the network. `folder` gets `weights.pt` now and then and at the end."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     network = Storyteller(shape)
-    if first:
-        network.load_state_dict(torch.load(folder / f"cycle-{first - 1}.pt")["weights"])
+    relate(network.embedding.weight.data, tokenizer)
+    muon, adam = _optimizers(network)
     workers = Workers(network, 2)
-    for number, cycle in enumerate(CYCLES[first:], first):
-        _train_cycle(workers, cycle, tokenizer, seed, folder)
-        _save(network, folder / f"cycle-{number}.pt")
+    smooth, begun = math.nan, time.monotonic()
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(_batch, 0, steps, tokenizer, seed, shape)
+        for step in range(steps):
+            data, coming = coming.result(), ahead.submit(_batch, step + 1, steps, tokenizer, seed, shape)
+            value, share = workers.backward(data), schedule(step, steps)
+            adam.param_groups[0]["lr"] = ADAM_RATE * share
+            moved = workers.pool.submit(muon.step, MUON_RATE * share, MUON_DECAY)
+            adam.step()
+            adam.zero_grad()
+            moved.result()
+            smooth = value if math.isnan(smooth) else 0.95 * smooth + 0.05 * value
+            if step % 20 == 0 or step == steps - 1:
+                print(f"step {step:5d}  loss {smooth:.3f}  {time.monotonic() - begun:6.0f} s", flush=True)
+            if step % 100 == 99 or step == steps - 1:
+                _save(network, folder / "weights.pt")
     return network
 
 
@@ -110,10 +124,10 @@ def _save(network: Storyteller, file: Path) -> None:
     torch.save({"shape": network.shape.as_dict(), "weights": network.state_dict()}, file)
 
 
-def _batch(step: int, cycle: Cycle, tokenizer: Tokenizer, seed: int, shape: Shape) -> Batch:
+def _batch(step: int, steps: int, tokenizer: Tokenizer, seed: int, shape: Shape) -> Batch:
     if step < EXERCISES:
         return exercise(seed, step, shape.vocabulary, len(SPECIALS))
-    return batch(seed, step, tokenizer, shape.context, cycle.brief_share(step))
+    return batch(seed, step, tokenizer, shape.context, brief_share(step, steps))
 
 
 def _optimizers(network: Storyteller) -> tuple[Muon, torch.optim.AdamW]:
@@ -121,26 +135,3 @@ def _optimizers(network: Storyteller) -> tuple[Muon, torch.optim.AdamW]:
     inside = {id(p) for p in matrices}
     others = [p for p in network.parameters() if id(p) not in inside]
     return Muon(matrices), torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0)
-
-
-def _train_cycle(workers: Workers, cycle: Cycle, tokenizer: Tokenizer, seed: int, folder: Path) -> None:
-    network, end = workers.network, cycle.begin + cycle.steps
-    muon, adam = _optimizers(network)
-    smooth, begun = math.nan, time.monotonic()
-    with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(_batch, cycle.begin, cycle, tokenizer, seed, network.shape)
-        for step in range(cycle.begin, end):
-            data = coming.result()
-            coming = ahead.submit(_batch, step + 1, cycle, tokenizer, seed, network.shape)
-            value, share = workers.backward(data), cycle.rate(step)
-            adam.param_groups[0]["lr"] = ADAM_RATE * share
-            moved = workers.pool.submit(muon.step, MUON_RATE * share, MUON_DECAY)
-            adam.step()
-            adam.zero_grad()
-            moved.result()
-            smooth = value if math.isnan(smooth) else 0.95 * smooth + 0.05 * value
-            if step % 20 == 0 or step == end - 1:
-                print(f"step {step:5d}  loss {smooth:.3f}  {time.monotonic() - begun:6.0f} s", flush=True)
-            if step % 100 == 99:
-                _save(network, folder / "weights.pt")
-    _save(network, folder / "weights.pt")
