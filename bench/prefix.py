@@ -11,6 +11,7 @@ import asyncio
 import json
 import re
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -252,6 +253,7 @@ def main() -> None:
     for context in options.context:
         with tempfile.TemporaryDirectory() as folder:
             figures["runs"].append(asyncio.run(measure(Path(folder), options.model, context, lines, book)))
+        print(f"context {context}: done", file=sys.stderr)
     figures |= {"targets": TARGETS, "targets_met": verdicts(figures["runs"])}
     print(json.dumps(figures, indent=2) if options.json else shown(figures))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bot.clock import Clock
 from bot.errors import BackendUnavailableError, SetupError
-from bot.model.cpu_child import Job
+from bot.model.cpu_child import BATCH, Job
 from bot.model.gguf_header import Scalar, read_gguf_header, trained_context
 from bot.model.machine import total_memory, usable_cores
 from bot.model.slots import SavedSlots
@@ -29,6 +29,10 @@ _MIB = 1024 * 1024
 _LONGEST_CONTEXT = 8192
 """Tokens for one slot where the operator sets none: what a CPU evaluates in bearable time."""
 _MOST_SLOTS = 4
+_SCORES_SHARE = 32
+"""Flash attention is left off while what it saves is less than this part of the memory. Behind 3,500 tokens a
+CPU evaluated 50 more in 0.5 to 0.7 s rather than 0.9 to 2.1, and generated one in 11 to 14 ms rather than 21
+(4 layers, 16 heads of 64, two cores with other work to do)."""
 _LONGEST_START_S = 900.0
 _LOG_TAIL = 8192
 """Bytes of the child's log that are kept, to say why it died."""
@@ -162,6 +166,7 @@ class CpuServer:
             cache_mib=max(64, min(8192, memory // _MIB // 8)),
             binary=self._binary,
             slots=self._slots_folder(),
+            flash_attention=_scores(metadata, context) > memory // _SCORES_SHARE,
         )
 
     async def _restored(self, child: _Child) -> _Child:
@@ -327,6 +332,12 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size
+
+
+def _scores(metadata: dict[str, Scalar], context: int) -> int:
+    """Give the bytes of one batch's attention where it is not flash attention: 32 bit for each score."""
+    heads = metadata.get(f"{metadata.get('general.architecture')}.attention.head_count", 0)
+    return BATCH * context * (heads if isinstance(heads, int) else 0) * 4
 
 
 def _slots(metadata: dict[str, Scalar], context: int, wished: int, memory: int) -> int:

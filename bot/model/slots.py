@@ -58,7 +58,15 @@ class SavedSlots:
     def _file(self, job: Job, slot: int) -> Path:
         """Name a file after all that has to be the same for it to fit."""
         model = Path(job.model).stat()
-        fits = [job.model, model.st_size, model.st_mtime_ns, job.context, job.parallel, job.binary]
+        fits = [
+            job.model,
+            model.st_size,
+            model.st_mtime_ns,
+            job.context,
+            job.parallel,
+            job.binary,
+            job.flash_attention,
+        ]
         key = hashlib.sha256(json.dumps(fits).encode()).hexdigest()[:16]
         return self.folder / f"{key}-{slot}{_SUFFIX}"
 
