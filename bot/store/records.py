@@ -14,6 +14,7 @@ class EntryKind(StrEnum):
     OPENING = "opening"
     NOTE = "note"
     LORE = "lore"
+    MEMORY = "memory"
 
 
 class Mode(StrEnum):
@@ -51,7 +52,8 @@ class Entry:
 
     `seq` is its place there. `speaker` is the name at the table, for lore its title; `author_id` is the
     Discord member's, for players; `persona` is the slug, for answers and openings. `tokens` is what the
-    rendered entry costs under the tokenizer named by `fingerprint`.
+    rendered entry costs under the tokenizer named by `fingerprint`. `audience` names who may know of it:
+    slugs of personas and `@` with a member's id, separated by commas; None stands for all who were there.
     """
 
     id: int
@@ -66,6 +68,7 @@ class Entry:
     turn_id: int | None = None
     tokens: int | None = None
     fingerprint: str | None = None
+    audience: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

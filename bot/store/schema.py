@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import inspect, text
 
 from bot.errors import SetupError
-from bot.store.tables import metadata
+from bot.store import memory_tables
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bot.store.connection import Connection
 
 # The latest migration in migrations/versions/. A test compares the two.
-HEAD = "0004"
+HEAD = "0005"
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -73,7 +73,7 @@ def _version(connection: sqlalchemy.Connection) -> str | None:
 
 
 def _create(connection: sqlalchemy.Connection) -> None:
-    metadata.create_all(connection)
+    memory_tables.metadata.create_all(connection)
     connection.execute(text(CREATE_VERSION_TABLE))
     connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 

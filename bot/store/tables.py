@@ -103,6 +103,8 @@ entries = Table(
     Column("edited_at", Float),
     Column("tokens", Integer),
     Column("fingerprint", String(64)),
+    # Who may know of it: slugs of personas and `@` with a member's id, by commas; NULL: all who were there.
+    Column("audience", Text),
     UniqueConstraint("scene_id", "seq"),
     sqlite_autoincrement=True,
 )

@@ -1,0 +1,111 @@
+"""The tables of what outlives the window. A deleted entry takes with it all that was made from it alone."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
+
+from bot.store.tables import metadata as metadata  # the same one: whoever wants all tables takes it here
+
+# When a persona was in a scene's cast: whoever was not there does not know. An open stay has no last seq.
+presence = Table(
+    "presence",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scene_id", ForeignKey("scenes.id", ondelete="CASCADE"), nullable=False),
+    Column("persona", String(32), nullable=False),
+    Column("first_seq", Integer, nullable=False),
+    Column("last_seq", Integer),
+    Index("ix_presence_scene_id", "scene_id", "persona"),
+    sqlite_autoincrement=True,
+)
+
+# The evenings of a scene. A session begins with the first entry after a long silence.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("scene_id", ForeignKey("scenes.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("first_seq", Integer, nullable=False),
+    Column("started_at", Float, nullable=False),
+)
+
+# What a stretch of the log came to, by level: level 0 sums up entries, level 1 sums up summaries of level 0.
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scene_id", ForeignKey("scenes.id", ondelete="CASCADE"), nullable=False),
+    # For whom: the slug of a persona that missed a part of it, or '' for those who saw everything.
+    Column("persona", String(32), nullable=False, server_default=""),
+    Column("level", Integer, nullable=False),
+    # The entries that it covers, by seq, both included.
+    Column("first_seq", Integer, nullable=False),
+    Column("last_seq", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("tokens", Integer),
+    Column("fingerprint", String(64)),
+    # An entry that it covers was changed or deleted since: it is to be made again.
+    Column("stale", Boolean, nullable=False, server_default="0"),
+    Column("made_at", Float, nullable=False),
+    Index("ix_summaries_scene_id", "scene_id", "persona", "level", "first_seq"),
+    sqlite_autoincrement=True,
+)
+
+# Facts that the players want remembered word for word. They stand in the prompt's head.
+pins = Table(
+    "pins",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scene_id", ForeignKey("scenes.id", ondelete="CASCADE"), nullable=False, index=True),
+    # The entry it was taken from, if it was.
+    Column("entry_id", ForeignKey("entries.id", ondelete="CASCADE"), index=True),
+    Column("text", Text, nullable=False),
+    Column("pinned_by", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What only the narrator may know.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scene_id", ForeignKey("scenes.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("text", Text, nullable=False),
+    Column("created_by", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What an entry means, as an embedding model sees it: int8 values, to be multiplied by `scale`.
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("entry_id", ForeignKey("entries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    # The embedding model, as the embedder names it: vectors of two models are never compared.
+    Column("model", String(100), primary_key=True),
+    Column("scale", Float, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+)
+
+# Which memories stand in the log (`entry_id`), and of which entry each of them speaks.
+recalled = Table(
+    "recalled",
+    metadata,
+    Column("entry_id", ForeignKey("entries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("source_id", ForeignKey("entries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("score", Float, nullable=False),
+    Index("ix_recalled_source_id", "source_id"),
+)
