@@ -16,7 +16,7 @@ from sqlalchemy import (
     Text,
 )
 
-from bot.store.tables import metadata as metadata  # the same one: whoever wants all tables takes it here
+from bot.store.tables import metadata
 
 # When a persona was in a scene's cast: whoever was not there does not know. An open stay has no last seq.
 presence = Table(

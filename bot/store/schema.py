@@ -73,7 +73,7 @@ def _version(connection: sqlalchemy.Connection) -> str | None:
 
 
 def _create(connection: sqlalchemy.Connection) -> None:
-    memory_tables.metadata.create_all(connection)
+    memory_tables.recalled.metadata.create_all(connection)  # of all tables: these are imported last
     connection.execute(text(CREATE_VERSION_TABLE))
     connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 SEED = 7
-VOCABULARY = 4096
+VOCABULARY = 8192
 RESULT = Path("bot/model/storyteller.gguf")
 
 

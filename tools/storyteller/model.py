@@ -13,7 +13,7 @@ from torch import Tensor, nn
 class Shape:
     """The sizes of the network. `width` and `feed_forward` are multiples of 32, the block size of q8_0."""
 
-    vocabulary: int = 4096
+    vocabulary: int = 8192
     layers: int = 6
     width: int = 192
     heads: int = 3

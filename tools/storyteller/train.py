@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 MUON_RATE, MUON_DECAY = 0.02, 0.02
 ADAM_RATE = 0.004
 WARMUP = 30
-EXERCISES = 180
+EXERCISES = 220
 """Steps of copying random tokens before the first story: the habit forms there at a tenth of the cost."""
 
 
-STEPS = 1180
+STEPS = 3000
 BRIEF, LEAST_BRIEF = 0.6, 0.03
 """Share of brief answers in the first stories and in the last."""
 
