@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
 
@@ -20,16 +21,24 @@ class ChatMessage:
 class Sampling:
     """How the next token is drawn. `None` leaves a value to the server.
 
-    The names are those of llama.cpp and the OpenAI API; a dialect translates them.
+    The names are those of llama.cpp and the OpenAI API; a dialect translates them. `dry_*` (don't repeat
+    yourself) punishes sequences that were said before, `xtc_*` (exclude top choices) leaves out the likeliest
+    tokens now and then; both are off where their multiplier or probability is 0.
     """
 
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
     min_p: float | None = None
+    typical_p: float | None = None
     repeat_penalty: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
     seed: int | None = None
     max_tokens: int | None = None
 
@@ -48,7 +57,11 @@ class ChatRequest:
 
     `max_tokens` bounds the answer in tokens, `stop` ends it before any of its strings,
     `model` is a name from the backend's own list, or None for the one it serves. `lora` is applied if the
-    backend has it.
+    backend has it. `json_schema` holds the answer to a JSON Schema, else `grammar` to a GBNF grammar, where
+    the backend can; an answer must be checked all the same. `thinking`: let a model think before it answers,
+    if it does; otherwise it is asked not to. `ahead`: nobody waits for the answer. `session` is the same for
+    all requests of one scene and means nothing to anybody else: a proxy in front of several servers can
+    send them all to the one that has the scene's prompt cached.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -57,6 +70,11 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     model: str | None = None
     lora: Adapter | None = None
+    json_schema: Mapping[str, Any] | None = None
+    grammar: str | None = None
+    thinking: bool = False
+    ahead: bool = False
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)

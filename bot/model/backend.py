@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from bot.chat import Adapter, ChatMessage, ChatRequest, Delta, TokenCount
+from bot.chat import Adapter, ChatMessage, ChatRequest, Delta, Sampling, TokenCount
+
+Progress = Callable[[str], None]
+"""Told what is being done, in a few words for players: `loading Qwen3-8B ... 12 s`."""
+Swaps = Literal["none", "named", "whole"]
+"""How another model comes to answer: it cannot; a request names it and the server loads it; or `load` puts it
+in the place of the one that answered everybody."""
 
 
 def wire_messages(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
@@ -26,10 +32,30 @@ def fold_system(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """One model that a server offers. `context_length`: tokens for one request; None where unknown."""
+    """One model that a server offers. What the server does not say is None.
+
+    `context_length`: tokens for one request, as it is loaded; of one that is not loaded, as it would be.
+    `format` is that of its files in small letters (`gguf`, `exl2`, `exl3`, `gptq`, `awq`, `safetensors`,
+    `mlx`), `quantization` as the server writes it (`Q4_K_M`, `4.25bpw`). `loaded`: it can answer at once.
+    `adapter_of`: it is a LoRA adapter that is asked for as if it were a model; the name of that model.
+    """
 
     name: str
     context_length: int | None = None
+    format: str | None = None
+    quantization: str | None = None
+    loaded: bool | None = None
+    size_bytes: int | None = None
+    adapter_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterInfo:
+    """A LoRA adapter of a server. `loaded`: a request can use it. `scale` is that without a request's own."""
+
+    name: str
+    loaded: bool = True
+    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +65,25 @@ class Capabilities:
     `counts`: exact token counts of whole conversations. `tokenizes`: exact counts of plain text.
     `slots`: how many answers it works on at the same time, None where it does not say. `caches_prefix`: it is
     known to keep what it has read and to read on from there, and nobody pays for reading ahead.
+    `swaps`: how another model comes to answer. `loras`: adapters can be chosen for each request;
+    `loads_loras`: `load_adapter` can have one loaded. `json_schema`: answers can be held to a schema,
+    `grammar`: to a GBNF grammar. `tools`, `embeddings`: it offers OpenAI's. `thinking_off`: a request can
+    turn a model's thinking off. `priority`: it takes a request's importance.
     """
 
     counts: bool = False
     tokenizes: bool = False
     slots: int | None = None
     caches_prefix: bool = False
+    swaps: Swaps = "none"
+    loras: bool = False
+    loads_loras: bool = False
+    json_schema: bool = False
+    grammar: bool = False
+    tools: bool = False
+    embeddings: bool = False
+    thinking_off: bool = False
+    priority: bool = False
 
 
 class Backend(Protocol):
@@ -80,6 +119,30 @@ class Backend(Protocol):
 
     def has_lora(self, adapter: Adapter) -> bool:
         """Tell whether the server has that adapter at hand; a request for another goes without."""
+        ...
+
+    def dropped(self, sampling: Sampling) -> tuple[str, ...]:
+        """Name the values of `sampling` that are set and that the server is known to go without."""
+        ...
+
+    async def adapters(self) -> tuple[AdapterInfo, ...]:
+        """List the LoRA adapters the server has, loaded or not."""
+        ...
+
+    async def load_adapter(self, adapter: Adapter, path: str = "") -> None:
+        """Have an adapter loaded, for all who use the server. `path`: where it lies there, for vLLM.
+
+        Raises BackendError with the reason where the server cannot.
+        """
+        ...
+
+    async def load(self, model: str, on_progress: Progress | None = None) -> None:
+        """Have a model of the server's list loaded, and return when it can answer.
+
+        On a server that swaps the `whole`, it answers everybody from then on. A model that answers already is
+        loaded at once. Cancelling stops the waiting, not the loading.
+        Raises BackendError with the reason where the server cannot or will not.
+        """
         ...
 
     async def count(self, messages: Sequence[ChatMessage], model: str | None = None) -> TokenCount | None:

@@ -9,10 +9,10 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.chat import Adapter, ChatMessage, ChatRequest, Delta, TokenCount
+from bot.chat import Adapter, ChatMessage, ChatRequest, Delta, Sampling, TokenCount
 from bot.errors import BackendError
 from bot.model.address import ServerAddress, parse_address
-from bot.model.backend import Capabilities, ModelInfo, fold_system, wire_messages
+from bot.model.backend import AdapterInfo, Capabilities, ModelInfo, Progress, fold_system, wire_messages
 from bot.model.dialect import Dialect, PlainOpenAI, is_model_list, probe, signature
 from bot.model.failures import broke_off, names_unsupported, not_a_model_server, refused, refuses_roles
 from bot.model.routes import RefusedError, Routes, Timeouts
@@ -139,6 +139,23 @@ class OpenAIServer:
     def has_lora(self, adapter: Adapter) -> bool:
         """Tell whether the server has that adapter at hand."""
         return self._dialect is not None and self._dialect.lora(adapter) is not None
+
+    def dropped(self, sampling: Sampling) -> tuple[str, ...]:  # noqa: ARG002  # no dialect drops any yet
+        """Name the values that are set and that the server goes without."""
+        return ()
+
+    async def adapters(self) -> tuple[AdapterInfo, ...]:
+        """List the LoRA adapters the server has, loaded or not."""
+        return tuple(AdapterInfo(name) for name in (await self._known()).served.adapters)
+
+    async def load_adapter(self, adapter: Adapter, path: str = "") -> None:  # noqa: ARG002  # none can yet
+        """Have an adapter loaded; see `Backend.load_adapter`."""
+        raise BackendError(f"{self.name} cannot load adapters.")
+
+    async def load(self, model: str, on_progress: Progress | None = None) -> None:  # noqa: ARG002  # none can
+        """Have a model loaded; see `Backend.load`."""
+        if not self.lists(model):
+            raise BackendError(f"{self.name} cannot load models.")
 
     async def count(self, messages: Sequence[ChatMessage], model: str | None = None) -> TokenCount | None:
         """Count what the server will bill as prompt tokens, template included."""
