@@ -17,6 +17,7 @@ from bot.persona.library import PersonaLibrary
 from bot.persona.personas import Personas
 from bot.scene.direction import Direction
 from bot.scene.inside import Inside
+from bot.scene.lineage import Lineage
 from bot.scene.lore import SceneLore
 from bot.scene.lorebooks import Lorebooks
 from bot.scene.prompter import Prompter
@@ -95,7 +96,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         answering = Answering(store, personas, backends, stage, prompter, lore, clock, rng)
         warming = Warming(backends, prompter, personas)
         closing.push_async_callback(warming.aclose)
-        table = Table(store, personas, answering, stage, warming, clock, rng)
+        table = Table(store, personas, answering, stage, warming, Lineage(), clock, rng)
         closing.push_async_callback(table.aclose)
         await table.open()
         backends.subscribe(table.tell_switch)

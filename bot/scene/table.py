@@ -14,7 +14,7 @@ from bot.persona.persona import clean_name, fold, names
 from bot.prompt.speech import in_character
 from bot.scene.scene import LONGEST_WAIT, Scene, Turn
 from bot.scene.speakers import Candidate, who_answers
-from bot.store import log, scenes, turns
+from bot.store import knowledge, log, scenes, turns
 from bot.store.records import Entry, EntryKind, Reply, ReplyState, SceneRecord, SceneState
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bot.clock import Clock
     from bot.model.backends import Switch
     from bot.persona.personas import Personas
+    from bot.scene.lineage import Lineage
     from bot.scene.ports import Stage
     from bot.scene.turn import Answering
     from bot.scene.warming import Warming
@@ -63,6 +64,7 @@ class Table:
         answering: Answering,
         stage: Stage,
         warming: Warming,
+        lineage: Lineage,
         clock: Clock,
         rng: Random,
     ) -> None:
@@ -72,6 +74,7 @@ class Table:
         self.clock = clock
         self._answering = answering
         self._warming = warming
+        self._lineage = lineage
         self._rng = rng
         self._scenes: dict[int, Scene] = {}
         self._log = structlog.get_logger("hearthside.table")
@@ -111,6 +114,7 @@ class Table:
             await scenes.cast_of(connection, record.id),
             await log.since(connection, record.id, record.window_start),
             await log.last_seq(connection, record.id),
+            await knowledge.stays_of(connection, record.id),
         )
         for turn_id, replies in await turns.unfinished(connection, record.id):
             begun = any(reply.posted or reply.state is not ReplyState.PROMISED for reply in replies)
@@ -222,12 +226,12 @@ class Table:
                 entry = await log.shown_by(tx, message_id)
                 if entry is None or entry.kind is not EntryKind.PLAYER or entry.text == said:
                     return
-                if said:
-                    await log.set_text(tx, entry.id, said, self.clock.now())
-                    scene.replace_entry(replace(entry, text=said, tokens=None, fingerprint=None))
-                else:
-                    await log.remove(tx, entry.id)
-                    scene.window.discard(entry.id)
+                if not said:
+                    await self._remove(tx, entry)
+                    return
+                self._discard(await self._lineage.changed(tx, entry, deleted=False))
+                await log.set_text(tx, entry.id, said, self.clock.now())
+                scene.replace_entry(replace(entry, text=said, tokens=None, fingerprint=None))
 
     async def deleted(self, channel_id: int, message_id: int) -> None:
         """Forget what a message said, because it was deleted. An answer goes with its last message."""
@@ -235,8 +239,18 @@ class Table:
             async with scene.arrivals, self.store.transaction() as tx:
                 entry = await log.shown_by(tx, message_id)
                 if entry and await log.forget_message(tx, message_id, entry.id):
-                    await log.remove(tx, entry.id)
-                    scene.window.discard(entry.id)
+                    await self._remove(tx, entry)
+
+    async def _remove(self, tx: Connection, entry: Entry) -> None:
+        memories = await self._lineage.changed(tx, entry, deleted=True)
+        await log.remove(tx, entry.id)
+        self._discard([entry.id, *memories])
+
+    def _discard(self, entry_ids: Iterable[int]) -> None:
+        """Take entries out of whichever windows they stand in."""
+        for entry_id in entry_ids:
+            for scene in self._scenes.values():
+                scene.window.discard(entry_id)
 
     def typing(self, channel_id: int, member: int) -> None:
         """Note that a player is writing: the cast lets them finish."""

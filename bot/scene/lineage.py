@@ -1,0 +1,28 @@
+"""Lineage: what was made from an entry goes, or is made again, when the entry is edited or deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.store import log, recall
+
+if TYPE_CHECKING:
+    from bot.store.connection import Connection
+    from bot.store.records import Entry
+
+
+class Lineage:
+    """Knows everything that is made from entries."""
+
+    async def changed(self, tx: Connection, entry: Entry, *, deleted: bool) -> list[int]:
+        """Deal with what was made from `entry`, as it was, in the transaction that changes it.
+
+        Call it before the change is stored: deleting an entry forgets what was made from it. Gives the ids of
+        the memories that were taken out of the log, in whichever scenes: take them out of windows too.
+        """
+        memories = await recall.memories_of(tx, entry.id)
+        for one in memories:
+            await log.remove(tx, one)
+        if not deleted:
+            await recall.forget_vectors(tx, entry.id)
+        return memories
