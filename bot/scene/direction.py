@@ -13,7 +13,7 @@ from bot.persona.persona import Persona, opening
 from bot.scene.ports import Speaker
 from bot.scene.scene import Scene
 from bot.scene.wording import passing
-from bot.store import log, scenes, turns
+from bot.store import knowledge, log, scenes, turns
 from bot.store.records import Entry, EntryKind, Mode, Preferences, SceneRecord, SceneState
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class Direction:
         async with self._store.transaction() as tx:
             scene_id = await scenes.create(tx, record)
             await scenes.set_cast(tx, scene_id, cast)
+            await knowledge.arrive(tx, scene_id, cast, first_seq=0)
         scene = Scene(record, cast, [], last_seq=0)
         scene.change(id=scene_id)
         self._table.seat(scene)
@@ -186,8 +187,8 @@ class Direction:
 
     # -- the cast -----------------------------------------------------------------------------------------
 
-    async def add(self, scene: Scene, name: str) -> Persona:
-        """Bring a persona into the scene."""
+    async def add(self, scene: Scene, name: str, *, briefed: bool = False) -> Persona:
+        """Bring a persona into the scene. If `briefed`, it knows everything that happened before."""
         persona = self.persona(name, scene.record.guild_id)
         if persona.slug in scene.cast:
             raise TableError(f"{persona.name} is in this scene already.")
@@ -195,7 +196,9 @@ class Direction:
             raise TableError(
                 f"A scene holds {CAST_SIZE} characters at most.", hint="/scene remove makes room."
             )
-        await self._recast(scene, [*scene.cast, persona.slug], note=f"{persona.name} is here now.")
+        await self._recast(
+            scene, [*scene.cast, persona.slug], note=f"{persona.name} is here now.", briefed=briefed
+        )
         return persona
 
     async def remove(self, scene: Scene, name: str) -> Persona:
@@ -238,15 +241,29 @@ class Direction:
         return persona
 
     async def _recast(
-        self, scene: Scene, cast: list[str], *, lead: str | None = None, note: str = ""
+        self,
+        scene: Scene,
+        cast: list[str],
+        *,
+        lead: str | None = None,
+        note: str = "",
+        briefed: bool = False,
     ) -> None:
+        """Change the cast. Newcomers know what happens from the `note` on, or everything if `briefed`."""
         lead = lead or scene.record.lead
+        came = [slug for slug in cast if slug not in scene.cast]
+        went = [slug for slug in scene.cast if slug not in cast]
         async with scene.arrivals:
             async with self._store.transaction() as tx:
                 await scenes.set_cast(tx, scene.id, cast)
                 await scenes.change(tx, scene.id, lead=lead)
                 entry = await self._note(scene, tx, note) if note else None
+                if entry:
+                    await knowledge.leave(tx, scene.id, went, last_seq=entry.seq)
+                    await knowledge.arrive(tx, scene.id, came, 0 if briefed else entry.seq)
+                stays = await knowledge.stays_of(tx, scene.id)
             scene.cast = cast
+            scene.stays = stays
             scene.change(lead=lead)
             if entry:
                 scene.add(entry)

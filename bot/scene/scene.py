@@ -11,7 +11,7 @@ from bot.prompt.log import Head
 from bot.prompt.tokens import EstimatingCounter, entry_tokens
 from bot.prompt.window import Window
 from bot.scene.ports import Place
-from bot.store.records import Entry, EntryKind, Reply, SceneRecord, SceneState
+from bot.store.records import Entry, EntryKind, Reply, SceneRecord, SceneState, Stay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,10 +45,17 @@ class Scene:
     """One running story. Changes to it are made by the table, under `arrivals`, after they are stored."""
 
     def __init__(
-        self, record: SceneRecord, cast: Iterable[str], window: Iterable[Entry], last_seq: int
+        self,
+        record: SceneRecord,
+        cast: Iterable[str],
+        window: Iterable[Entry],
+        last_seq: int,
+        stays: Iterable[Stay] | None = None,
     ) -> None:
+        """Take up a scene. Without `stays` its cast has been there from the start."""
         self.record = record
         self.cast = list(cast)
+        self.stays = [Stay(slug, 0) for slug in self.cast] if stays is None else list(stays)
         self._estimate = EstimatingCounter()
         self.window = Window(self._counted(entry) for entry in window)
         self.turns: deque[Turn] = deque()

@@ -72,6 +72,18 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Stay:
+    """A time that a persona was in a scene's cast: from one place of the log to another, both included.
+
+    An open stay has no last one.
+    """
+
+    persona: str
+    first_seq: int
+    last_seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SceneRecord:
     """One scene as it is stored.
 

@@ -1,0 +1,1 @@
+"""What outlives the window: who knows what, recall, summaries, secrets."""
