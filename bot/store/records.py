@@ -130,6 +130,18 @@ class Preferences:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonaModel:
+    """What a server chose for one persona's answers.
+
+    None stands for what the persona's file says; an empty `lora` for no adapter at all.
+    """
+
+    model: str | None = None
+    lora: str | None = None
+    lora_scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class PersonaRecord:
     """A character that a member brought, without its card. `face` is its picture's SHA-256, if it has one."""
 

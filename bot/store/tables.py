@@ -143,6 +143,18 @@ preferences = Table(
     Column("model", String(200)),
 )
 
+# What a server chose for a persona's answers, in place of what the persona's file says.
+persona_models = Table(
+    "persona_models",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("persona", String(32), primary_key=True),
+    Column("model", String(200)),
+    # A LoRA adapter; '' for none at all, NULL for the file's own.
+    Column("lora", String(200)),
+    Column("lora_scale", Float, nullable=False, server_default="1.0"),
+)
+
 # Small facts about this installation, such as the hash of the commands that Discord was last told.
 facts = Table(
     "facts",
