@@ -35,6 +35,18 @@ class BackendUnavailableError(BackendError):
     """A model server does not answer, is loading, or is not what it was said to be."""
 
 
+class BackendLoadingError(BackendUnavailableError):
+    """A model server is there and is still loading its model: it will answer before long."""
+
+
+class ModelRefusedError(BackendError):
+    """A model server will not answer as the model that it was asked for by name (`model`)."""
+
+    def __init__(self, message: str, *, model: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.model = model
+
+
 class BackendBusyError(BackendError):
     """The queue in front of a model server is full."""
 

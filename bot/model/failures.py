@@ -8,7 +8,14 @@ import socket
 import ssl
 from typing import Any
 
-from bot.errors import BackendBusyError, BackendError, BackendUnavailableError, PromptTooLongError
+from bot.errors import (
+    BackendBusyError,
+    BackendError,
+    BackendLoadingError,
+    BackendUnavailableError,
+    ModelRefusedError,
+    PromptTooLongError,
+)
 
 _QUOTED = 200
 """Characters of a server's own words that are passed on."""
@@ -141,7 +148,9 @@ def _too_long(name: str, error: dict[str, Any], message: str) -> PromptTooLongEr
 
 def _no_such_model(name: str, model: str, offered: tuple[str, ...]) -> BackendError:
     there = f"It offers: {', '.join(offered[:20])}." if offered else "Ask for a model from its list."
-    return BackendError(f"{sentence(name)} refused the model {model[:_QUOTED]!r}.", hint=there)
+    return ModelRefusedError(
+        f"{sentence(name)} refused the model {model[:_QUOTED]!r}.", model=model, hint=there
+    )
 
 
 def _by_status(name: str, status: int, message: str) -> BackendError:
@@ -154,7 +163,7 @@ def _by_status(name: str, status: int, message: str) -> BackendError:
         case 429:
             return BackendBusyError(f"{sentence(name)} has too many requests.", hint="Try again in a minute.")
         case 503 if "load" in message.lower():
-            error = BackendUnavailableError(
+            error = BackendLoadingError(
                 f"{sentence(name)} is still loading its model.", hint="Try again in a moment."
             )
         case _ if 300 <= status < 400:
