@@ -74,6 +74,7 @@ class ServerCounter:
     """A TokenCounter for one model of a backend.
 
     Asking a server takes time, so texts are counted ahead with `prime`; a text that was not is estimated.
+    Scenes share a counter and count at the same time: what is asked for one is never another's to forget.
     """
 
     def __init__(
@@ -90,8 +91,7 @@ class ServerCounter:
         self._measured = False
         self._to_be_read = self._tokenizes
         self._preparing = asyncio.Lock()
-        self._kept: dict[str, int] = {}  # heads and cues
-        self._entries: dict[str, int] = {}
+        self._kept: OrderedDict[str, int] = OrderedDict()  # heads and cues, those asked for last at the end
         self._tight = 1.0
         # One question at a time. Every connection holds a thread of llama.cpp's server until it is closed or
         # 5 s idle, and there are few threads: eight questions at once took those 5 s now and then.
@@ -105,7 +105,7 @@ class ServerCounter:
 
     def count(self, text: str) -> int:
         """Give the tokens of `text`: an estimate, if it was not primed and the vocabulary is not here."""
-        known = self._known(text)
+        known = self._kept.get(text)
         if known is not None:
             return known
         encoder = self._encoders.get(self.fingerprint)
@@ -114,34 +114,33 @@ class ServerCounter:
     def total(self, head: Head, entries: Sequence[Entry], speaker: str) -> TokenCount:
         """Add up the prompt that `bot.prompt.log.render` makes of counted entries."""
         texts = render_head(head), cue(speaker)
-        exact = self.exact and all(self._known(text) is not None for text in texts)
+        exact = self.exact and all(text in self._kept for text in texts)
         tokens = self.frame.prompt + sum(map(self.count, texts)) + sum(entry.tokens or 0 for entry in entries)
         return TokenCount(tokens, exact and all(entry.fingerprint == self.fingerprint for entry in entries))
 
-    def counted(self, entry: Entry) -> Entry:
-        """Give an entry with its tokens; with a fingerprint only where they are no guess."""
-        tokens = entry_tokens(entry, self)
-        return replace(entry, tokens=tokens, fingerprint=self.fingerprint if self._is_sure(entry) else None)
+    async def prime(self, texts: Sequence[str]) -> None:
+        """Have heads and cues counted, to be kept; the first time, get to know the model."""
+        if self._tokenizes:
+            await self._prepare()
+        await self._ask_all(texts, self._kept)
+        for text in texts:
+            if text in self._kept:
+                self._kept.move_to_end(text)
+        while len(self._kept) > REMEMBERED:
+            self._kept.popitem(last=False)
 
-    async def prime(self, heads: Sequence[str], entries: Iterable[Entry]) -> None:
-        """Have these texts counted, heads and cues to be kept; the first time, get to know the model."""
-        if len(self._kept) > REMEMBERED:
-            self._kept.clear()
-        if not self._tokenizes:
-            self._kept |= {text: self._estimate.count(text) for text in heads if text not in self._kept}
-            return
-        await self._prepare()
-        asked = [self._ask(text, self._kept) for text in dict.fromkeys(heads)]
-        if self._encoders.get(self.fingerprint) is None:
-            texts = dict.fromkeys(text for entry in entries for text in entry_texts(entry))
-            asked += [self._ask(text, self._entries) for text in texts]
-        for outcome in await asyncio.gather(*asked, return_exceptions=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, BackendError):
-                raise outcome
+    async def counted(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+        """Give entries with their tokens; with a fingerprint only where they are no guess.
 
-    def forget_entries(self) -> None:
-        """Let go of the entries' texts: their counts are kept with the entries."""
-        self._entries.clear()
+        Those that have this counter's fingerprint are given as they are. Their texts are not kept.
+        """
+        asked = _Asked(self)
+        new = [entry for entry in entries if entry.fingerprint != self.fingerprint]
+        if self._tokenizes and new:
+            await self._prepare()
+            if self._encoders.get(self.fingerprint) is None:
+                await self._ask_all((text for entry in new for text in entry_texts(entry)), asked.tokens)
+        return tuple(self._with_tokens(entry, asked) for entry in entries)
 
     def calibrate(self, counted: TokenCount, billed: int) -> None:
         """Learn from a prompt that came to `counted` here and to `billed` tokens at the server."""
@@ -156,15 +155,18 @@ class ServerCounter:
         """Take everything for that much longer, because a prompt that should have fitted was refused."""
         self._tight *= factor
 
-    def _known(self, text: str) -> int | None:
-        found = self._entries.get(text)
-        return self._kept.get(text) if found is None else found
-
-    def _is_sure(self, entry: Entry) -> bool:
-        if not self._tokenizes:
-            return True
+    def knows(self, text: str) -> bool:
+        """Tell whether `count` gives for a text what the server would."""
         here = self._encoders.get(self.fingerprint) is not None
-        return self._measured and (here or all(self._known(text) is not None for text in entry_texts(entry)))
+        return not self._tokenizes or here or text in self._kept
+
+    def _with_tokens(self, entry: Entry, asked: _Asked) -> Entry:
+        if entry.fingerprint == self.fingerprint:
+            return entry
+        sure = (self._measured or not self._tokenizes) and all(map(asked.knows, entry_texts(entry)))
+        return replace(
+            entry, tokens=entry_tokens(entry, asked), fingerprint=self.fingerprint if sure else None
+        )
 
     async def _prepare(self) -> None:
         """Make ready for this model, once: the vocabulary, the template's frame."""
@@ -174,15 +176,19 @@ class ServerCounter:
             if self._tokenizes and not self._measured:
                 await self._measure()
 
-    async def _ask(self, text: str, into: dict[str, int]) -> None:
-        """Count a text that is not known yet."""
-        if self._known(text) is not None:
-            return
-        tokens = await self._tokens(text)
-        if tokens is not None:
-            into[text] = tokens
+    async def _ask_all(self, texts: Iterable[str], into: dict[str, int]) -> None:
+        """Count the texts that are not known yet; one that the server would not count stays unknown."""
+        new = [text for text in dict.fromkeys(texts) if text not in into and text not in self._kept]
+        asked = await asyncio.gather(*map(self._tokens, new), return_exceptions=True)
+        for text, outcome in zip(new, asked, strict=True):
+            if isinstance(outcome, int):
+                into[text] = outcome
+            elif isinstance(outcome, BaseException) and not isinstance(outcome, BackendError):
+                raise outcome
 
     async def _tokens(self, text: str) -> int | None:
+        if not self._tokenizes:
+            return self._estimate.count(text)
         if encoder := self._encoders.get(self.fingerprint):
             return encoder.count(text)
         async with self._asking:
@@ -225,6 +231,22 @@ class ServerCounter:
             return  # the server went away: another time
         self._measured = True
         self._log.info("template_measured", **asdict(self.frame), exact=self.exact)
+
+
+class _Asked:
+    """A counter that also has what the server said of some texts, for as long as they are being counted."""
+
+    def __init__(self, counter: ServerCounter) -> None:
+        self.fingerprint, self.exact, self.frame = counter.fingerprint, counter.exact, counter.frame
+        self.tokens: dict[str, int] = {}
+        self._counter = counter
+
+    def count(self, text: str) -> int:
+        tokens = self.tokens.get(text)
+        return self._counter.count(text) if tokens is None else tokens
+
+    def knows(self, text: str) -> bool:
+        return text in self.tokens or self._counter.knows(text)
 
 
 def _encoder(path: Path) -> Encoder | None:

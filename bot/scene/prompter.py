@@ -19,6 +19,8 @@ from bot.scene.wording import lasting
 from bot.store import log, scenes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bot.errors import PromptTooLongError
     from bot.model.backend import Backend
     from bot.persona.persona import Persona
@@ -82,10 +84,9 @@ class Prompter:
         async with scene.prompting:
             if tight:
                 counter.tighten(AFTER_REFUSAL)
-            head, budget, counted = await self._plan(scene, backend, model, wanted)
+            head, budget, counted = await self._plan(scene, backend, model, wanted, cue(persona.name))
             await self._fit(scene, budget, counter, seq)
         entries = scene.before(seq)
-        await counter.prime([cue(persona.name)], ())
         messages = render(head, entries, persona.name)
         others = self._others(scene, persona)
         return Prompt(
@@ -118,24 +119,27 @@ class Prompter:
             context_length = await self._context_length(backend, model)
         raw = await self._head(scene, context_length)
         head = scene.heads.get((raw, context_length), raw)
+        entries: Sequence[Entry] = scene.window.entries
         if isinstance(counter, ServerCounter):
-            new = [entry for entry in scene.window.entries if entry.fingerprint != counter.fingerprint]
-            await counter.prime(texts_of(head, speaker), new)
+            await counter.prime(texts_of(head, speaker))
+            entries = await counter.counted(tuple(scene.window.entries))
         head, budget = plan(head, context_length, wanted, counter, counter.scale)
-        return inspect(head, raw, scene.window.entries, speaker, budget, counter, counter.scale)
+        return inspect(head, raw, entries, speaker, budget, counter, counter.scale)
 
     async def ahead(self, scene: Scene, backend: Backend, *, model: str | None) -> tuple[ChatMessage, ...]:
         """Give what the next prompt will begin with, whoever answers and whatever is said before.
 
         If another turn like the longest in the window would have the window cut, it is cut now: the server
-        can then read the new beginning before anybody waits for it. Raises TableError as `build` does.
+        can then read the new beginning before anybody waits for it. Once a turn is being answered it is too
+        late for that: its own prompt may still fit. Raises TableError as `build` does.
         """
         cast = filter(None, (self._personas.get(slug) for slug in scene.cast))
         wanted = max((one.sampling.max_tokens or self._answer_tokens for one in cast), default=1)
         counter = self._counter(backend, model)
         async with scene.prompting:
             head, budget, counted = await self._plan(scene, backend, model, wanted)
-            await self._fit(scene, budget, counter, None, longest_turn(scene.window.entries))
+            if not scene.answering:
+                await self._fit(scene, budget, counter, None, longest_turn(scene.window.entries))
             messages = render_ahead(head, scene.window.entries)
         if counted:
             async with self._store.transaction() as tx:
@@ -143,14 +147,15 @@ class Prompter:
         return messages
 
     async def _plan(
-        self, scene: Scene, backend: Backend, model: str | None, wanted: int
+        self, scene: Scene, backend: Backend, model: str | None, wanted: int, *cues: str
     ) -> tuple[Head, Budget, tuple[Entry, ...]]:
         """Give the head as it fits, the shares of the context, and the entries whose count is new."""
         counter = self._counter(backend, model)
         context_length = await self._context_length(backend, model)
         raw = await self._head(scene, context_length)
         head = scene.heads.get((raw, context_length), raw)
-        counted = await self._count(scene, counter, head)
+        await counter.prime([render_head(head), *cues])
+        counted = await self._count(scene, counter)
         head, budget = plan(head, context_length, wanted, counter, counter.scale)
         scene.heads = {(raw, context_length): head}
         return head, budget, counted
@@ -182,25 +187,23 @@ class Prompter:
         cards = tuple(card(one, lasting(scene.record, one)) for one in cast if one)
         return Head(scene.record.title, scene.record.premise, cards, lore)
 
-    async def _count(self, scene: Scene, counter: ServerCounter, head: Head) -> tuple[Entry, ...]:
-        """Count what this tokenizer has not counted yet: the head, and the entries that are new to it."""
+    async def _count(self, scene: Scene, counter: ServerCounter) -> tuple[Entry, ...]:
+        """Count the entries that are new to this tokenizer. What is edited meanwhile is counted next time."""
         new = [entry for entry in scene.window.entries if entry.fingerprint != counter.fingerprint]
-        await counter.prime([render_head(head)], new)
-        counted = tuple(counter.counted(entry) for entry in new)
+        counted = await counter.counted(new)
         for entry, was in zip(counted, new, strict=True):
             scene.window.replace(entry, of=was)
-        counter.forget_entries()
         return counted
 
     async def _fit(
         self, scene: Scene, budget: Budget, counter: ServerCounter, seq: int | None, coming: int = 0
     ) -> None:
-        gone = scene.window.fit(budget, lambda entry: entry_tokens(entry, counter), seq, coming)
-        start = scene.window.start
-        if gone and start:
-            scene.change(window_start=start.seq)
-            async with self._store.transaction() as tx:
-                await scenes.change(tx, scene.id, window_start=start.seq)
+        # Once more after each cut: somebody may have made their message longer while it was stored.
+        while gone := scene.window.fit(budget, lambda entry: entry_tokens(entry, counter), seq, coming):
+            if start := scene.window.start:
+                scene.change(window_start=start.seq)
+                async with self._store.transaction() as tx:
+                    await scenes.change(tx, scene.id, window_start=start.seq)
             self._log.info("window_cut", scene=scene.id, entries=len(gone), left=len(scene.window.entries))
 
     def _others(self, scene: Scene, persona: Persona) -> tuple[str, ...]:

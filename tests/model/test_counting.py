@@ -91,9 +91,8 @@ async def reaching(url: str, key: str = "the-key") -> AsyncIterator[OpenAIServer
 
 async def total(counter: ServerCounter, one: Conversation) -> TokenCount:
     """The sum as a turn makes it: entries counted one by one, and added."""
-    await counter.prime([render_head(one.head), f"[{one.speaker} answers.]"], one.log)
-    log = [counter.counted(entry) for entry in one.log]
-    counter.forget_entries()
+    await counter.prime([render_head(one.head), f"[{one.speaker} answers.]"])
+    log = await counter.counted(one.log)
     return counter.total(one.head, log, one.speaker)
 
 
@@ -108,7 +107,7 @@ async def test_a_thousand_conversations_are_counted_as_they_are_billed(endpoint:
     async with reaching(endpoint.url) as server, Template(endpoint) as template:
         encoders = Encoders()
         counter = ServerCounter(server, server.fingerprint(), encoders=encoders)
-        await counter.prime([], ())
+        await counter.prime([])
         encoder = encoders.get(server.fingerprint())
         assert encoder
         ends = encoder.ids("<|im_end|>")
@@ -265,12 +264,11 @@ async def test_while_the_server_is_away_nothing_is_counted_for_good() -> None:
         counter = ServerCounter(server, server.fingerprint())
         one = next(one for one in conversations(50) if one.log)
         await scripted.stop()
-        await counter.prime([render_head(one.head)], one.log)
         assert not (await total(counter, one)).exact
-        assert {counter.counted(entry).fingerprint for entry in one.log} == {None}
+        assert {entry.fingerprint for entry in await counter.counted(one.log)} == {None}
         await scripted.start()
         assert (await total(counter, one)).exact
-        assert {counter.counted(entry).fingerprint for entry in one.log} <= {None, server.fingerprint()}
+        assert {entry.fingerprint for entry in await counter.counted(one.log)} == {server.fingerprint()}
 
 
 async def test_few_encoders_stay_in_memory(tmp_path: Path, endpoint: Endpoint) -> None:
@@ -279,9 +277,9 @@ async def test_few_encoders_stay_in_memory(tmp_path: Path, endpoint: Endpoint) -
         names = [f"model-{number}" for number in range(ENCODERS + 1)]
         counters = [ServerCounter(server, name, encoders=encoders) for name in names]
         for counter in counters:
-            await counter.prime(["Rain."], ())
+            await counter.prime(["Rain."])
         assert [encoders.get(name) is not None for name in names] == [False, *[True] * ENCODERS]
-        await counters[0].prime(["Rain."], ())
+        await counters[0].prime(["Rain."])
         assert encoders.get(names[0]) is not None
 
 
