@@ -1,18 +1,42 @@
-"""Who was there and when, and what was pinned or is kept secret."""
+"""Who was there and when, what was pinned, whispered or is kept secret."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, func, insert, select, text, update
 
-from bot.store.memory_tables import presence
-from bot.store.records import Stay
+from bot.store.memory_tables import pins, presence, secrets, sessions, whispers
+from bot.store.records import Pin, Secret, Session, Stay, Whisper
+from bot.store.tables import entries, turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bot.store.connection import Connection
+
+SILENCE = 4 * 3600.0
+"""Seconds without an entry after which the next one begins a new session."""
+
+BEGIN_SESSION = text(
+    f"""
+    INSERT INTO sessions (scene_id, number, first_seq, started_at)
+    SELECT :scene_id, coalesce((SELECT max(number) FROM sessions WHERE scene_id = :scene_id), 0) + 1,
+           :seq, :created_at
+    WHERE coalesce(
+        :created_at - (SELECT created_at FROM entries WHERE scene_id = :scene_id AND seq < :seq
+                       ORDER BY seq DESC LIMIT 1),
+        {SILENCE}
+    ) >= {SILENCE}
+    """  # noqa: S608  # the only thing put in is a number of ours
+)
+"""Begins a session with an entry that is stored, where it is the first one after a long silence.
+
+Every entry runs it: for `Connection.repeat`, with `scene_id`, `seq`, `created_at`.
+"""
+
+
+# -- who was there ----------------------------------------------------------------------------------------
 
 
 async def arrive(tx: Connection, scene_id: int, personas: Iterable[str], first_seq: int) -> None:
@@ -43,3 +67,126 @@ async def stays_of(connection: Connection, scene_id: int) -> list[Stay]:
         .order_by(presence.c.id)
     )
     return [Stay(row.persona, row.first_seq, row.last_seq) for row in rows]
+
+
+async def session_of(connection: Connection, scene_id: int, seq: int) -> int:
+    """Give the number of the session, from 1, that a place in a scene's log belongs to."""
+    rows = await connection.execute(
+        select(func.max(sessions.c.number)).where(
+            sessions.c.scene_id == scene_id, sessions.c.first_seq <= seq
+        )
+    )
+    return rows.scalar() or 1
+
+
+async def sessions_of(connection: Connection, scene_id: int) -> list[Session]:
+    """Give a scene's sessions in order."""
+    rows = await connection.execute(
+        select(sessions.c.number, sessions.c.first_seq, sessions.c.started_at)
+        .where(sessions.c.scene_id == scene_id)
+        .order_by(sessions.c.number)
+    )
+    return [Session(row.number, row.first_seq, row.started_at) for row in rows]
+
+
+async def spoke_in(connection: Connection, scene_id: int, member_id: int) -> set[int]:
+    """Give the numbers of those sessions of a scene in which a member said something."""
+    there = await sessions_of(connection, scene_id)
+    ends = [one.first_seq - 1 for one in there[1:]]
+    numbers = set()
+    for one, last in zip(there, [*ends, None], strict=True):
+        said = select(entries.c.id).where(
+            entries.c.scene_id == scene_id, entries.c.seq >= one.first_seq, entries.c.author_id == member_id
+        )
+        rows = await connection.execute(
+            (said if last is None else said.where(entries.c.seq <= last)).limit(1)
+        )
+        if rows.first():
+            numbers.add(one.number)
+    return numbers
+
+
+# -- pins -------------------------------------------------------------------------------------------------
+
+
+async def pins_of(connection: Connection, scene_id: int) -> list[Pin]:
+    """Give what is pinned in a scene, oldest first; of what was said, the words as they are now."""
+    rows = await connection.execute(
+        select(pins, entries.c.speaker, entries.c.text.label("said"))
+        .outerjoin(entries, entries.c.id == pins.c.entry_id)
+        .where(pins.c.scene_id == scene_id)
+        .order_by(pins.c.id)
+    )
+    return [
+        Pin(
+            row.id,
+            row.text if row.entry_id is None else f"{row.speaker}: {row.said}" if row.speaker else row.said,
+            row.pinned_by,
+            row.created_at,
+            row.entry_id,
+        )
+        for row in rows
+    ]
+
+
+async def pin(
+    tx: Connection, scene_id: int, fact: str, by: int, at: float, *, entry_id: int | None = None
+) -> int:
+    """Pin a fact, or an entry (then no second copy of its text is kept), and give the pin's id."""
+    values = {"scene_id": scene_id, "entry_id": entry_id, "pinned_by": by, "created_at": at}
+    done = await tx.execute(
+        insert(pins).values(text=fact if entry_id is None else "", **values).returning(pins.c.id)
+    )
+    return int(done.scalar_one())
+
+
+async def unpin(tx: Connection, pin_id: int) -> None:
+    """Take a pin out."""
+    await tx.execute(delete(pins).where(pins.c.id == pin_id))
+
+
+# -- secrets ----------------------------------------------------------------------------------------------
+
+
+async def secrets_of(connection: Connection, scene_id: int) -> list[Secret]:
+    """Give a scene's secrets, oldest first."""
+    rows = await connection.execute(
+        select(secrets.c.id, secrets.c.text, secrets.c.created_by, secrets.c.created_at)
+        .where(secrets.c.scene_id == scene_id)
+        .order_by(secrets.c.id)
+    )
+    return [Secret(row.id, row.text, row.created_by, row.created_at) for row in rows]
+
+
+async def add_secret(tx: Connection, scene_id: int, secret: str, by: int, at: float) -> int:
+    """Keep a secret and give its id."""
+    values = {"scene_id": scene_id, "text": secret, "created_by": by, "created_at": at}
+    done = await tx.execute(insert(secrets).values(values).returning(secrets.c.id))
+    return int(done.scalar_one())
+
+
+async def remove_secret(tx: Connection, secret_id: int) -> None:
+    """Forget a secret."""
+    await tx.execute(delete(secrets).where(secrets.c.id == secret_id))
+
+
+# -- whispers ---------------------------------------------------------------------------------------------
+
+
+async def whispered(tx: Connection, turn_id: int, whisper: Whisper) -> None:
+    """Note that a turn answers a whisper."""
+    values = {"audience": whisper.audience, "token": whisper.token, "asked_at": whisper.asked_at}
+    await tx.execute(insert(whispers).values(turn_id=turn_id, **values))
+
+
+async def whispers_of(connection: Connection, scene_id: int) -> dict[int, Whisper]:
+    """Give the whispers of a scene that are not answered yet, by their turn."""
+    rows = await connection.execute(
+        select(whispers).join(turns, turns.c.id == whispers.c.turn_id).where(turns.c.scene_id == scene_id)
+    )
+    return {row.turn_id: Whisper(row.audience, row.token, row.asked_at) for row in rows}
+
+
+async def end_whisper(tx: Connection, turn_id: int) -> None:
+    """Forget how a whisper was to be answered: it was, or never will be."""
+    await tx.execute(delete(whispers).where(whispers.c.turn_id == turn_id))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from bot.store.knowledge import BEGIN_SESSION
 from bot.store.records import Entry, EntryKind
 from bot.store.tables import claims, entries, messages, scenes
 
@@ -23,6 +24,7 @@ _CLAIM = upsert(claims).on_conflict_do_nothing()
 _APPEND = insert(entries).returning(entries.c.id)
 _APPENDED = tuple(each.name for each in fields(Entry) if each.name != "id")
 _SHOW = insert(messages)
+_OF_SESSION = ("scene_id", "seq", "created_at")
 _SET_TOKENS = (
     update(entries)
     .where(entries.c.id == bindparam("of_id"), entries.c.text == bindparam("of_text"))
@@ -42,6 +44,7 @@ async def append(tx: Connection, entry: Entry, message_ids: Iterable[int] = ()) 
     ((entry_id,),) = (await tx.repeat(_APPEND, values)).rows
     for one in message_ids:
         await tx.repeat(_SHOW, {"message_id": one, "scene_id": entry.scene_id, "entry_id": entry_id})
+    await tx.repeat(BEGIN_SESSION, {name: values[name] for name in _OF_SESSION})
     return replace(entry, id=entry_id)
 
 
@@ -77,7 +80,7 @@ async def shown_by(connection: Connection, message_id: int) -> Entry | None:
         .where(messages.c.message_id == message_id)
     )
     row = rows.first()
-    return _entry(row) if row else None
+    return entry_of(row) if row else None
 
 
 async def forget_message(tx: Connection, message_id: int, entry_id: int) -> bool:
@@ -99,7 +102,7 @@ async def since(connection: Connection, scene_id: int, seq: int) -> list[Entry]:
     rows = await connection.execute(
         select(entries).where(entries.c.scene_id == scene_id, entries.c.seq >= seq).order_by(entries.c.seq)
     )
-    return [_entry(row) for row in rows]
+    return [entry_of(row) for row in rows]
 
 
 async def between(connection: Connection, scene_id: int, first: int, last: int) -> list[Entry]:
@@ -109,7 +112,7 @@ async def between(connection: Connection, scene_id: int, first: int, last: int) 
         .where(entries.c.scene_id == scene_id, entries.c.seq.between(first, last))
         .order_by(entries.c.seq)
     )
-    return [_entry(row) for row in rows]
+    return [entry_of(row) for row in rows]
 
 
 async def last_answer(connection: Connection, channel_id: int) -> Entry | None:
@@ -122,7 +125,7 @@ async def last_answer(connection: Connection, channel_id: int) -> Entry | None:
         .limit(1)
     )
     row = rows.first()
-    return _entry(row) if row else None
+    return entry_of(row) if row else None
 
 
 async def last(connection: Connection, scene_id: int, limit: int) -> list[Entry]:
@@ -130,7 +133,7 @@ async def last(connection: Connection, scene_id: int, limit: int) -> list[Entry]
     rows = await connection.execute(
         select(entries).where(entries.c.scene_id == scene_id).order_by(entries.c.seq.desc()).limit(limit)
     )
-    return [_entry(row) for row in reversed(rows.all())]
+    return [entry_of(row) for row in reversed(rows.all())]
 
 
 async def last_seq(connection: Connection, scene_id: int) -> int:
@@ -173,7 +176,8 @@ async def count(connection: Connection, scene_id: int) -> int:
     return int(rows.scalar_one())
 
 
-def _entry(row: Row[Any]) -> Entry:
+def entry_of(row: Row[Any]) -> Entry:
+    """Make a record of a row that has all columns of an entry and no other."""
     values = row._asdict()
     del values["edited_at"]
     return Entry(**{**values, "kind": EntryKind(values["kind"])})

@@ -69,7 +69,7 @@ pins = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("scene_id", ForeignKey("scenes.id", ondelete="CASCADE"), nullable=False, index=True),
-    # The entry it was taken from, if it was.
+    # The entry that says it, if one does: then `text` is empty, and the entry's own counts.
     Column("entry_id", ForeignKey("entries.id", ondelete="CASCADE"), index=True),
     Column("text", Text, nullable=False),
     Column("pinned_by", BigInteger, nullable=False),
@@ -87,6 +87,17 @@ secrets = Table(
     Column("created_by", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
     sqlite_autoincrement=True,
+)
+
+# Turns that answer a whisper, while they are open: who may know of the answer, and where it is to be sent.
+whispers = Table(
+    "whispers",
+    metadata,
+    Column("turn_id", ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("audience", Text, nullable=False),
+    # Discord's for this one interaction; it expires after 15 minutes.
+    Column("token", Text, nullable=False),
+    Column("asked_at", Float, nullable=False),
 )
 
 # What an entry means, as an embedding model sees it: int8 values, to be multiplied by `scale`.

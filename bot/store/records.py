@@ -84,6 +84,48 @@ class Stay:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """One evening of a scene: it begins with the first entry after a long silence."""
+
+    number: int
+    first_seq: int
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A fact that players want remembered word for word. `entry_id` is the entry that says it, if any."""
+
+    id: int
+    text: str
+    pinned_by: int
+    created_at: float
+    entry_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """What only the narrator and the game master know."""
+
+    id: int
+    text: str
+    created_by: int
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Whisper:
+    """How a whisper is answered: its `audience`, and the `token` by which Discord takes the answer.
+
+    The token is good for 15 minutes from `asked_at`.
+    """
+
+    audience: str
+    token: str
+    asked_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class SceneRecord:
     """One scene as it is stored.
 

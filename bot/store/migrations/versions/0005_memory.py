@@ -9,6 +9,19 @@ revision = "0005"
 down_revision = "0004"
 
 
+# A session begins with the first entry after four hours of silence.
+SESSIONS = """
+    INSERT INTO sessions (scene_id, number, first_seq, started_at)
+    SELECT scene_id, row_number() OVER (PARTITION BY scene_id ORDER BY seq), seq, created_at
+    FROM (
+        SELECT scene_id, seq, created_at,
+               lag(created_at) OVER (PARTITION BY scene_id ORDER BY seq) AS before
+        FROM entries
+    )
+    WHERE before IS NULL OR created_at - before >= 14400
+"""
+
+
 def upgrade() -> None:
     """Go to this version."""
     op.add_column("entries", sa.Column("audience", sa.Text()))
@@ -17,6 +30,7 @@ def upgrade() -> None:
     _recall()
     # Whoever is in a cast now has been there from the start, as far as is known.
     op.execute('INSERT INTO presence (scene_id, persona, first_seq) SELECT scene_id, persona, 0 FROM "cast"')
+    op.execute(SESSIONS)
 
 
 def _knowledge() -> None:
@@ -68,6 +82,15 @@ def _knowledge() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_secrets_scene_id", "secrets", ["scene_id"])
+    op.create_table(
+        "whispers",
+        sa.Column("turn_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("audience", sa.Text(), nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("turn_id", name="pk_whispers"),
+        _of("whispers", "turn"),
+    )
 
 
 def _summaries() -> None:
@@ -116,5 +139,5 @@ def _recall() -> None:
 
 
 def _of(table: str, what: str) -> sa.ForeignKeyConstraint:
-    owner = {"scene": "scenes.id", "entry": "entries.id"}[what]
+    owner = {"scene": "scenes.id", "entry": "entries.id", "turn": "turns.id"}[what]
     return sa.ForeignKeyConstraint([f"{what}_id"], [owner], name=f"fk_{table}_{what}_id", ondelete="CASCADE")
