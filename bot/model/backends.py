@@ -3,76 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from bot.chat import Usage
 from bot.clock import Clock
-from bot.errors import BackendError, BackendUnavailableError, SetupError
-from bot.model.backend import Backend, ModelInfo
+from bot.errors import BackendError, BackendUnavailableError, ModelRefusedError, SetupError
+from bot.model.backend import AdapterInfo, Backend, ModelInfo, Progress
 from bot.model.bounded_queue import OnWait, Queue
 from bot.model.candidate import FIRST_WAIT_S, LOOK_S, Candidate
-from bot.model.cpu import CpuServer, Endpoint, Progress
+from bot.model.cpu import CpuServer, Endpoint
 from bot.model.failures import sentence
 from bot.model.openai_server import OpenAIServer
 from bot.model.routes import Timeouts
+from bot.model.standing import BackendStatus, Offer, standing_of
+from bot.model.switches import OnSwitch, Switches
 
 LOCAL_PORTS = (8080, 9931, 8000, 5001, 5000, 1234, 11434)
 """Of llama.cpp (old, new), vLLM, KoboldCpp, TabbyAPI and text-generation-webui, LM Studio, Ollama."""
-_MOST_SCENES = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """A scene goes on with another backend. `text` is what to tell the table."""
-
-    scene_key: int
-    before: str
-    after: str
-    text: str
-
-
-OnSwitch = Callable[[Switch], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A model, and the name of the backend that has it."""
-
-    backend: str
-    model: ModelInfo
-
-
-@dataclass(frozen=True, slots=True)
-class BackendStatus:
-    """How one backend stands. `standby`: the CPU model before it is needed; `context_length` in tokens.
-
-    `prompt_tokens` are those of all answers so far, `evaluated_tokens` the part of them that no cache held.
-    """
-
-    name: str
-    url: str
-    state: Literal["up", "down", "standby"]
-    dialect: str | None = None
-    model: str | None = None
-    context_length: int | None = None
-    exact_counts: bool = False
-    running: int = 0
-    waiting: int = 0
-    error: str = ""
-    prompt_tokens: int = 0
-    evaluated_tokens: int = 0
+EQUALS = "|"
+"""Stands between the addresses of servers that share the scenes."""
+LOADING_S = 180.0
+"""Seconds for which a server that loads its model is waited for where no other one is up."""
+_LAST_RANK = 1_000_000
 
 
 class Backends:
     """The ordered servers, then the CPU model.
 
-    `urls` empty means: look on the usual `local_ports`. The key goes to `urls` only, never to whatever
-    happens to listen on a local port. `context_length` (tokens) bounds what servers say; `parallel` is how
-    many answers a server works on where it does not say itself; `queue_bound` how many may wait for it.
+    Each of `urls` is an address, or several with `|` between them: those servers are equals, and each scene
+    has its own among them. None at all means: look on the usual `local_ports`. The key goes to `urls` only,
+    never to whatever happens to listen on a local port. `context_length` (tokens) bounds what servers say;
+    `parallel` is how many answers a server works on where it does not say itself; `queue_bound` how many may
+    wait for it.
     """
 
     def __init__(
@@ -99,11 +65,16 @@ class Backends:
         self._look_s = look_s
         self._first_wait_s = first_wait_s
         self._guessed = not urls
-        servers = [
-            OpenAIServer(url, api_key=api_key, context_override=context_length, timeouts=timeouts)
-            for url in urls
-        ] or [_local_server(port, context_length, timeouts) for port in local_ports]
-        self._line = [self._candidate(server) for server in servers]
+        self._line = [
+            self._candidate(
+                OpenAIServer(one, api_key=api_key, context_override=context_length, timeouts=timeouts), rank
+            )
+            for rank, url in enumerate(urls)
+            for one in url.split(EQUALS)
+        ] or [
+            self._candidate(_local_server(port, context_length, timeouts), rank)
+            for rank, port in enumerate(local_ports)
+        ]
         self._cpu = CpuServer(
             cpu_model,
             clock=clock,
@@ -115,8 +86,7 @@ class Backends:
         self._fallback: Candidate | None = None
         self._one_fallback = asyncio.Lock()  # two scenes must not each make one
         self._watching: dict[Candidate, asyncio.Task[None]] = {}
-        self._subscribers: list[OnSwitch] = []
-        self._last: dict[int, Candidate] = {}
+        self._switches = Switches()
 
     def start(self) -> None:
         """Begin to look for the servers, in the background."""
@@ -125,29 +95,69 @@ class Backends:
 
     def subscribe(self, callback: OnSwitch) -> None:
         """Have `callback` told whenever a scene goes on with another backend, before its next answer."""
-        self._subscribers.append(callback)
+        self._switches.subscribe(callback)
 
     async def warm(self) -> None:
         """Prepare what the first turn needs: the client, and the CPU model where nothing else answers."""
         with suppress(BackendError):
-            await (await self._pick(None, None)).server.warm()
+            line = await self._looked(0)
+            soon = [one for one in line if one.is_up] or [one for one in line if one.is_loading]
+            await (soon[0] if soon else await self._on_cpu(None)).server.warm()
 
     async def choose(
-        self, scene_key: int, model: str | None = None, on_progress: Progress | None = None
+        self,
+        scene_key: int,
+        model: str | None = None,
+        on_progress: Progress | None = None,
+        *,
+        avoid: Mapping[Backend, BackendError] | None = None,
     ) -> Backend:
         """Give the backend for a scene's next answer: the first in order that is up, then the CPU model.
 
-        Of those that are up, one that offers `model` comes before one that does not. `on_progress` is told
-        when the CPU model takes longer than a second. Raises BackendUnavailableError if nothing answers.
+        Of those that are up, one that answers as `model` comes before one that does not, and one to `avoid`,
+        for what it said before, comes last. A server that is loading is waited for if no other one is up.
+        `on_progress` is told of what takes longer than a second. Raises BackendUnavailableError if nothing
+        answers.
         """
-        candidate = await self._pick(model, on_progress)
-        await self._announce(scene_key, candidate)
+        avoid = avoid or {}
+        candidate = await self._pick(scene_key, model, on_progress, avoid)
+        line = self._order(scene_key)
+        is_meant = self._guessed or (model is not None and candidate.answers_as(model))
+        expected = candidate if is_meant or not line else line[0]
+        await self._switches.note((scene_key, model), candidate, expected, line, avoid)
         return candidate.server
 
-    def at_hand(self, model: str | None = None) -> Backend | None:
+    def model_for(self, backend: Backend, wanted: str | None) -> str | None:
+        """Give the model to ask a backend for: the one wanted, or None if another would answer as it."""
+        return wanted if wanted and self._find(backend).answers_as(wanted) else None
+
+    def at_hand(self, model: str | None = None, scene_key: int = 0) -> Backend | None:
         """Give the backend that would be chosen now, if one is up: nothing is started, nobody is told."""
-        up = [candidate.server for candidate in self._everyone() if candidate.is_up]
-        return next((one for one in up if model is None or one.lists(model)), next(iter(up), None))
+        everyone = [*self._order(scene_key), *([self._fallback] if self._fallback else [])]
+        up = [one for one in everyone if one.is_up]
+        return _best(up, model).server if up else None
+
+    async def load(self, model: str, scene_key: int = 0, on_progress: Progress | None = None) -> Backend:
+        """Have a model ready on the first server that offers it, and give that server.
+
+        Where it takes the place of another, that is done once the answers under way are given; nobody is
+        served meanwhile. Raises BackendError with the reason if no server offers it, or it cannot be loaded.
+        """
+        up = [one for one in await self._looked(scene_key) if one.is_up and one.lists(model)]
+        if not up and model == self._cpu.model.stem:
+            return (await self._on_cpu(on_progress)).server
+        if not up:
+            raise BackendError(f"No server that is up offers a model called “{model[:80]}”.")
+        one = next((one for one in up if one.answers_as(model)), up[0])
+        swaps = not one.answers_as(model)
+        if swaps and on_progress and one.queue.running:
+            on_progress("waiting until the answers under way are given")
+        async with one.queue.alone() if swaps else nullcontext():
+            try:
+                await one.server.load(model, on_progress)
+            finally:
+                await one.look()
+        return one.server
 
     async def spare(self, backend: Backend, work: Callable[[], Awaitable[None]]) -> bool:
         """Have a backend do `work` as soon as it has nothing to answer; see `Queue.spare`."""
@@ -170,10 +180,13 @@ class Backends:
             except BackendUnavailableError as error:
                 candidate.fail(error)
                 raise
+            except ModelRefusedError as error:
+                candidate.refuse(error)
+                raise
 
     def note(self, backend: Backend, usage: Usage | None) -> None:
         """Take note of what an answer cost, if the server told what of the prompt it had cached."""
-        candidate = next((one for one in self._everyone() if one.server is backend), None)
+        candidate = next((one for one in self._there() if one.server is backend), None)
         if candidate and usage and usage.evaluated_tokens is not None:
             candidate.prompt_tokens += usage.prompt_tokens
             candidate.evaluated_tokens += usage.evaluated_tokens
@@ -181,19 +194,31 @@ class Backends:
     async def models(self) -> tuple[Offer, ...]:
         """List what every backend offers that is up, in their order, and the CPU model."""
         offers: list[Offer] = []
-        for candidate in await self._looked():
+        for candidate in await self._everyone():
+            if candidate.is_up:
+                server = candidate.server
+                with suppress(BackendError):
+                    swaps = server.capabilities.swaps
+                    offers += [Offer(server.name, model, swaps) for model in await server.models()]
+        if self._fallback is None:
+            model = ModelInfo(self._cpu.model.stem, self._context_length, format="gguf", loaded=False)
+            offers.append(Offer(self._cpu_name, model, "named"))
+        return tuple(offers)
+
+    async def adapters(self) -> tuple[tuple[Backend, tuple[AdapterInfo, ...]], ...]:
+        """List the LoRA adapters of every backend that is up."""
+        found = []
+        for candidate in await self._everyone():
             if candidate.is_up:
                 with suppress(BackendError):
-                    offers += [Offer(candidate.server.name, m) for m in await candidate.server.models()]
-        if self._fallback is None:
-            offers.append(Offer(self._cpu_name, ModelInfo(self._cpu.model.stem, self._context_length)))
-        return tuple(offers)
+                    found.append((candidate.server, await candidate.server.adapters()))
+        return tuple(found)
 
     async def status(self) -> tuple[BackendStatus, ...]:
         """Say how every backend stands. Of the usual local ports only those with a server are told."""
-        line = await self._looked()
+        line = await self._everyone()
         told = [c for c in line if c.is_up or not self._guessed or c is self._fallback or _wants_key(c)]
-        found = [await _status(candidate) for candidate in told]
+        found = [await standing_of(candidate) for candidate in told]
         if self._fallback is None:
             found.append(await self._cpu_status())
         return tuple(found)
@@ -209,11 +234,13 @@ class Backends:
         bundled = self._cpu.model.parent == Path(__file__).parent
         return "the bundled CPU model" if bundled else f"the CPU model {self._cpu.model.stem}"
 
-    def _candidate(self, server: OpenAIServer) -> Candidate:
+    def _candidate(self, server: OpenAIServer, rank: int) -> Candidate:
         queue = Queue(
             lambda: server.name, lambda: server.capabilities.slots or self._parallel, self._queue_bound
         )
-        return Candidate(server, queue, self._clock, look_s=self._look_s, first_wait_s=self._first_wait_s)
+        return Candidate(
+            server, queue, self._clock, rank=rank, look_s=self._look_s, first_wait_s=self._first_wait_s
+        )
 
     async def _cpu_status(self) -> BackendStatus:
         try:
@@ -222,15 +249,40 @@ class Backends:
             return BackendStatus(self._cpu_name, "", "down", error=str(error))
         return BackendStatus(self._cpu_name, "", "standby", "llama.cpp", self._cpu.model.stem)
 
-    async def _pick(self, model: str | None, on_progress: Progress | None) -> Candidate:
-        second_best: Candidate | None = None
+    async def _pick(
+        self,
+        scene_key: int,
+        model: str | None,
+        on_progress: Progress | None,
+        avoid: Mapping[Backend, BackendError],
+    ) -> Candidate:
+        began = self._clock.monotonic()
+        while True:
+            line = await self._looked(scene_key)
+            up = [one for one in line if one.is_up]
+            if model == self._cpu.model.stem and not any(one.lists(model) for one in up):
+                return await self._on_cpu(on_progress)
+            if up:
+                return _best([one for one in up if one.server not in avoid] or up, model)
+            loading = next((one for one in line if one.is_loading), None)
+            waited = self._clock.monotonic() - began
+            if loading is None or waited > LOADING_S:
+                return await self._on_cpu(on_progress)
+            if on_progress and waited > 1:
+                on_progress(f"{sentence(loading.server.name)} is loading its model ... {waited:.0f} s")
+            await loading.next_look(1.0)
+
+    def _order(self, scene_key: int) -> list[Candidate]:
+        """Give the line as a scene sees it: of equals, each scene has another one first.
+
+        That is rendezvous hashing: where one goes away only its own scenes move, and they spread out.
+        """
+        return sorted(self._line, key=lambda one: (one.rank, _weight(scene_key, one.server.url)))
+
+    async def _looked(self, scene_key: int) -> list[Candidate]:
         for candidate in self._line:
             await candidate.looked.wait()
-            if candidate.is_up:
-                if model is None or candidate.server.lists(model):
-                    return candidate
-                second_best = second_best or candidate
-        return second_best or await self._on_cpu(on_progress)
+        return self._order(scene_key)
 
     async def _on_cpu(self, on_progress: Progress | None) -> Candidate:
         """Have the CPU model running, and give it."""
@@ -262,14 +314,15 @@ class Backends:
             label=self._cpu_name,
             context_override=self._context_length,
         )
-        fallback = self._candidate(server)
+        fallback = self._candidate(server, _LAST_RANK)
         self._watch(fallback)
         await fallback.looked.wait()
         if fallback.error is not None:
             await self._drop(fallback)
             raise fallback.error
         self._fallback = fallback
-        self._last = {key: fallback if last is old else last for key, last in self._last.items()}
+        if old is not None:
+            self._switches.replace(old, fallback)
 
     def _watch(self, candidate: Candidate) -> None:
         self._watching[candidate] = asyncio.create_task(candidate.watch())
@@ -289,36 +342,31 @@ class Backends:
             f"{first.args[0]} {cpu_error.args[0]}", hint=first.hint or cpu_error.hint
         )
 
-    async def _announce(self, scene_key: int, candidate: Candidate) -> None:
-        expected = candidate if self._guessed else self._line[0]
-        before = self._last.pop(scene_key, expected)
-        self._last[scene_key] = candidate
-        if len(self._last) > _MOST_SCENES:
-            del self._last[next(iter(self._last))]
-        if before is candidate:
-            return
-        text = f"Going on with {candidate.server.name}."
-        if before.error is not None:
-            text = f"{before.error.args[0]} {text}"
-        elif before is self._fallback:
-            text = f"{sentence(candidate.server.name)} answers again. {text}"
-        switch = Switch(scene_key, before.server.name, candidate.server.name, text)
-        for callback in self._subscribers:
-            await callback(switch)
-
     def _find(self, backend: Backend) -> Candidate:
-        for candidate in self._everyone():
+        for candidate in self._there():
             if candidate.server is backend:
                 return candidate
         raise BackendUnavailableError(f"{sentence(backend.name)} was restarted meanwhile.", hint="Try again.")
 
-    async def _looked(self) -> list[Candidate]:
+    async def _everyone(self) -> list[Candidate]:
         for candidate in self._line:
             await candidate.looked.wait()
-        return self._everyone()
+        return self._there()
 
-    def _everyone(self) -> list[Candidate]:
+    def _there(self) -> list[Candidate]:
         return [*self._line, *([self._fallback] if self._fallback else [])]
+
+
+def _best(candidates: Sequence[Candidate], model: str | None) -> Candidate:
+    """Give the first that has the model, else the first that may answer as it, else the first."""
+    if model is None:
+        return candidates[0]
+    able = [one for one in candidates if one.answers_as(model)]
+    return next((one for one in able if one.lists(model)), next(iter(able), candidates[0]))
+
+
+def _weight(scene_key: int, url: str) -> bytes:
+    return hashlib.sha256(f"{scene_key} {url}".encode()).digest()
 
 
 def _local_server(port: int, context_length: int | None, timeouts: Timeouts | None) -> OpenAIServer:
@@ -330,23 +378,3 @@ def _local_server(port: int, context_length: int | None, timeouts: Timeouts | No
 
 def _wants_key(candidate: Candidate) -> bool:
     return candidate.error is not None and "API key" in candidate.error.args[0]
-
-
-async def _status(candidate: Candidate) -> BackendStatus:
-    server = candidate.server
-    if candidate.error is not None:
-        return BackendStatus(server.name, server.url, "down", server.dialect, error=str(candidate.error))
-    models = await server.models()
-    return BackendStatus(
-        name=server.name,
-        url=server.url,
-        state="up",
-        dialect=server.dialect,
-        model=models[0].name if models else None,
-        context_length=await server.context_length(),
-        exact_counts=server.capabilities.counts,
-        running=candidate.queue.running,
-        waiting=candidate.queue.waiting,
-        prompt_tokens=candidate.prompt_tokens,
-        evaluated_tokens=candidate.evaluated_tokens,
-    )

@@ -26,6 +26,8 @@ class Queue:
         self._running = 0
         self._waiting: list[_Waiter] = []
         self._spare: asyncio.Task[None] | None = None
+        self._closed = 0
+        self._one_alone = asyncio.Lock()
         self._free = asyncio.Event()
 
     @property
@@ -43,7 +45,7 @@ class Queue:
 
         One such work is done at a time. Raises what `work` raises.
         """
-        while self._running or self._spare is not None:
+        while self._running or self._closed or self._spare is not None:
             self._free.clear()
             await self._free.wait()
         task = self._spare = asyncio.ensure_future(work())
@@ -69,13 +71,28 @@ class Queue:
             self._running -= 1
             self._admit()
 
+    @asynccontextmanager
+    async def alone(self) -> AsyncGenerator[None, None]:
+        """Wait until the last one who was let through is done; nobody else is until the context ends."""
+        self._closed += 1
+        try:
+            async with self._one_alone:
+                while self._running:
+                    self._free.clear()
+                    await self._free.wait()
+                await self._end_spare()
+                yield
+        finally:
+            self._closed -= 1
+            self._admit()
+
     async def _end_spare(self) -> None:
         if self._spare is not None:
             self._spare.cancel()
             await asyncio.wait({self._spare})
 
     async def _enter(self, on_wait: OnWait | None) -> None:
-        if self._running < self._width() and not self._waiting:
+        if self._running < self._width() and not self._waiting and not self._closed:
             self._running += 1
             return
         if len(self._waiting) >= self._bound:
@@ -100,7 +117,7 @@ class Queue:
         self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self._running < self._width():
+        while self._waiting and self._running < self._width() and not self._closed:
             self._running += 1
             self._waiting.pop(0).admitted.set()
         if not self._running:

@@ -10,19 +10,16 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.clock import Clock
 from bot.errors import BackendUnavailableError, SetupError
+from bot.model.backend import Progress
 from bot.model.cpu_child import BATCH, Job
 from bot.model.gguf_header import Scalar, read_gguf_header, trained_context
 from bot.model.machine import total_memory, usable_cores
 from bot.model.slots import SavedSlots
-
-Progress = Callable[[str], None]
-"""Told what takes longer than a second, in a sentence, once a second."""
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _MIB = 1024 * 1024

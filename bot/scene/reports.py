@@ -9,7 +9,8 @@ from bot.store import log, turns
 from bot.store.records import Entry, EntryKind, SceneState
 
 if TYPE_CHECKING:
-    from bot.model.backends import Backends, BackendStatus, Offer
+    from bot.model.backends import Backends
+    from bot.model.standing import BackendStatus, Offer
     from bot.scene.scene import Scene
     from bot.scene.table import Table
 

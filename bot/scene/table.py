@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from bot.clock import Clock
-    from bot.model.backends import Switch
+    from bot.model.switches import Switch
     from bot.persona.personas import Personas
     from bot.scene.lineage import Lineage
     from bot.scene.ports import Stage

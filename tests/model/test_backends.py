@@ -13,8 +13,9 @@ from bot.chat import ChatRequest
 from bot.clock import SystemClock
 from bot.errors import BackendBusyError, BackendError, BackendUnavailableError
 from bot.model.backend import Backend
-from bot.model.backends import Backends, Switch
+from bot.model.backends import Backends
 from bot.model.cpu import Endpoint
+from bot.model.switches import Switch
 from tests.fakes.model_server import Answer, Refusal, ScriptedModelServer, Stream, chunk, event
 from tests.model.conftest import ask, hear
 
