@@ -1,7 +1,8 @@
-"""The words in which the prompt and the model talk to each other: messages, sampling, requests, deltas."""
+"""The words in which prompt, memory and model talk to each other: messages, requests, deltas, vectors."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -101,3 +102,14 @@ class TokenCount:
 
     tokens: int
     exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """What a text means to an embedding model: a direction, as 32-bit numbers of length 1 together.
+
+    `model` names the model, how many numbers it gives included. Vectors of two models are never compared.
+    """
+
+    model: str
+    values: array[float]

@@ -51,6 +51,10 @@ class BackendBusyError(BackendError):
     """The queue in front of a model server is full."""
 
 
+class TextRefusedError(BackendError):
+    """An embedding model made nothing of a text. Others may fare better."""
+
+
 class PromptTooLongError(BackendError):
     """A model server refused a prompt for its length.
 

@@ -76,7 +76,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "prompt_toolkit": ("bot.rehearsal.terminal", "bot.rehearsal.terminal_completion"),
     "rich": ("bot.rehearsal.terminal", "bot.rehearsal.terminal_paint"),
     "huggingface_hub": (),
-    "numpy": (),
+    "numpy": ("bot.memory.matrix",),
     "PIL": (),
     "gguf": (),
     "tiktoken": (),
