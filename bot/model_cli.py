@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.errors import TableError
+from bot.settings import PROJECT
 
 # The planner and what it reads with are imported by the commands: they are not needed to print the help.
 if TYPE_CHECKING:
@@ -80,6 +82,13 @@ def _add_pull(commands: Commands) -> None:
     command.add_argument("model", metavar="NAME", help="a known name, or a repository as OWNER/NAME")
     command.add_argument("--quant", default="Q4_K_M", help="which file (default: Q4_K_M)")
     command.add_argument("--into", type=Path, default=Path("models"), metavar="DIR", help="(default: models)")
+    command.add_argument(
+        "--env",
+        type=Path,
+        default=PROJECT / ".env",
+        metavar="FILE",
+        help="where CPU_MODEL is set (default: .env)",
+    )
     command.set_defaults(command=_pull)
 
 
@@ -150,7 +159,7 @@ def _quant(options: argparse.Namespace) -> int:
 
 
 def _pull(options: argparse.Namespace) -> int:
-    from bot.model.library import catalogue, hub  # noqa: PLC0415  # as said above
+    from bot.model.library import catalogue, env_file, hub  # noqa: PLC0415  # as said above
 
     repository = options.model if "/" in options.model else catalogue.find(options.model).gguf
     if not repository:
@@ -159,16 +168,16 @@ def _pull(options: argparse.Namespace) -> int:
         )
     source = hub.Hub()
     chosen = hub.choose(source.files(repository), options.quant, repository)
-    fetched = [source.fetch(repository, file, options.into, _show_progress) for file in chosen]
-    print(f"Fetched and checked. Put this into .env:\n\nCPU_MODEL={fetched[0]}")
+    fetched = [source.fetch(repository, file, options.into, _say) for file in chosen]
+    env_file.point_at(fetched[0], options.env)
+    print(f"Fetched and checked. {options.env} now says {env_file.line_for(fetched[0])}")
+    if os.environ.get("CPU_MODEL"):
+        _say("CPU_MODEL is set in the environment too, and that counts for more: unset it there.")
     return 0
 
 
-def _show_progress(here: int, whole: int) -> None:
-    end = "\n" if here >= whole else ""
-    if sys.stderr.isatty():
-        bar = "#" * (here * 40 // max(1, whole))
-        print(f"\r[{bar:<40}] {here / 1e9:.2f} of {whole / 1e9:.2f} GB", end=end, file=sys.stderr, flush=True)
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _model(options: argparse.Namespace) -> tuple[Shape, str, str]:
