@@ -47,16 +47,14 @@ summaries = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("scene_id", ForeignKey("scenes.id", ondelete="CASCADE"), nullable=False),
-    # For whom: the slug of a persona that missed a part of it, or '' for those who saw everything.
+    # For whom: the slug of a persona that knows less of it or more, or '' for all others.
     Column("persona", String(32), nullable=False, server_default=""),
     Column("level", Integer, nullable=False),
     # The entries that it covers, by seq, both included.
     Column("first_seq", Integer, nullable=False),
     Column("last_seq", Integer, nullable=False),
     Column("text", Text, nullable=False),
-    Column("tokens", Integer),
-    Column("fingerprint", String(64)),
-    # An entry that it covers was changed or deleted since: it is to be made again.
+    # An entry that it covers was changed or deleted since: its text is gone, and it is to be made again.
     Column("stale", Boolean, nullable=False, server_default="0"),
     Column("made_at", Float, nullable=False),
     Index("ix_summaries_scene_id", "scene_id", "persona", "level", "first_seq"),

@@ -103,8 +103,6 @@ def _summaries() -> None:
         sa.Column("first_seq", sa.Integer(), nullable=False),
         sa.Column("last_seq", sa.Integer(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("tokens", sa.Integer()),
-        sa.Column("fingerprint", sa.String(64)),
         sa.Column("stale", sa.Boolean(), server_default="0", nullable=False),
         sa.Column("made_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_summaries"),
