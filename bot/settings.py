@@ -66,6 +66,22 @@ class Settings(BaseSettings):
     parallel_answers: int = Field(
         default=4, ge=1, le=256, description="Answers that one model server works on at the same time."
     )
+    embedding_url: str = Field(
+        default="",
+        description="An OpenAI-compatible server with an embedding model, so that recall goes by meaning too."
+        " Empty, and no EMBEDDING_GGUF: by words alone.",
+    )
+    embedding_model: str = Field(
+        default="", description="The model to ask that server for. Empty: the first that it lists."
+    )
+    embedding_api_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="The key for that server. Empty: MODEL_API_KEY, if the server is one of MODEL_URLS.",
+    )
+    embedding_gguf: Path | None = Field(
+        default=None,
+        description="A GGUF embedding model to run on the CPU. It counts where EMBEDDING_URL is empty.",
+    )
     personas_dir: Path = Field(default=PROJECT / "personas", description="The folder of persona files.")
     listen: bool = Field(
         default=True,
@@ -94,6 +110,13 @@ class Settings(BaseSettings):
             _require_web_address(url)
         return value
 
+    @field_validator("embedding_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        if value:
+            _require_web_address(value)
+        return value
+
     @field_validator("discord_api_url")
     @classmethod
     def _api_base(cls, value: str) -> str:
@@ -112,10 +135,10 @@ class Settings(BaseSettings):
             raise ValueError("must name a file: scenes would be lost at every restart otherwise")
         return f"sqlite:///{_from_project(Path(path)).as_posix()}"
 
-    @field_validator("cpu_model", "personas_dir")
+    @field_validator("cpu_model", "embedding_gguf", "personas_dir")
     @classmethod
-    def _absolute_path(cls, value: Path) -> Path:
-        return _from_project(value)
+    def _absolute_path(cls, value: Path | None) -> Path | None:
+        return value and _from_project(value)
 
     @field_validator("log_level", mode="before")
     @classmethod
