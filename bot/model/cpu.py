@@ -25,6 +25,8 @@ _PROJECT = Path(__file__).resolve().parents[2]
 _MIB = 1024 * 1024
 _LONGEST_CONTEXT = 8192
 """Tokens for one slot where the operator sets none: what a CPU evaluates in bearable time."""
+_LONGEST_TEXT = 1024
+"""Tokens of a text that is embedded: more than two thousand characters have in most scripts."""
 _MOST_SLOTS = 4
 _SCORES_SHARE = 32
 """Flash attention is left off while what it saves is less than this part of the memory. Behind 3,500 tokens a
@@ -53,7 +55,8 @@ class CpuServer:
 
     `context` is in tokens for one slot, None for what the model was trained for (8192 at most); `parallel` is
     the number of slots wished for, 1 to 4; `binary` a llama-server to run in place of the built-in one;
-    `slots` a folder of our own in which what was read is kept until the next start.
+    `slots` a folder of our own in which what was read is kept until the next start. `embedding`: the model
+    gives vectors instead of answers.
     """
 
     def __init__(
@@ -65,8 +68,11 @@ class CpuServer:
         parallel: int = 4,
         binary: str = "",
         slots: Path | None = None,
+        embedding: bool = False,
     ) -> None:
         self.model = model
+        self._embedding = embedding
+        self._what = f"embedding model {model}" if embedding else f"CPU model {model}"
         self._slots = SavedSlots(slots) if slots else None
         self._clock = clock
         self._context = context
@@ -144,14 +150,13 @@ class CpuServer:
             by = f" by {self._binary}" if self._binary else ""
             hint = "Install the package libgomp1." if "libgomp" in str(error) else ""
             raise self._failed(
-                BackendUnavailableError(
-                    f"The CPU model {self.model} could not be loaded{by}: {error}.", hint=hint
-                )
+                BackendUnavailableError(f"The {self._what} could not be loaded{by}: {error}.", hint=hint)
             ) from None
 
     def _plan(self) -> Job:
         metadata = read_gguf_header(self.model)
-        context = self._context or min(trained_context(metadata) or 4096, _LONGEST_CONTEXT)
+        longest = _LONGEST_TEXT if self._embedding else _LONGEST_CONTEXT
+        context = self._context or min(trained_context(metadata) or 4096, longest)
         memory = total_memory() or 8 * 1024 * _MIB
         return Job(
             model=str(self.model),
@@ -160,10 +165,11 @@ class CpuServer:
             context=context,
             parallel=_slots(metadata, context, self._parallel, memory),
             threads=max(1, usable_cores() - 1),  # all of them are slower as soon as anything else wants one
-            cache_mib=max(64, min(8192, memory // _MIB // 8)),
+            cache_mib=0 if self._embedding else max(64, min(8192, memory // _MIB // 8)),
             binary=self._binary,
             slots=self._slots_folder(),
             flash_attention=_scores(metadata, context) > memory // _SCORES_SHARE,
+            embedding=self._embedding,
         )
 
     async def _restored(self, child: _Child) -> _Child:
@@ -188,7 +194,7 @@ class CpuServer:
         if self._failures > _FREE_RESTARTS:
             self._block(self._failures - _FREE_RESTARTS)
             self._error = BackendUnavailableError(
-                f"The CPU model {self.model} stopped {self._failures} times in a row: {child.last_words()}."
+                f"The {self._what} stopped {self._failures} times in a row: {child.last_words()}."
             )
 
     def _failed(self, error: BackendUnavailableError) -> BackendUnavailableError:

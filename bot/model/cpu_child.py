@@ -37,7 +37,7 @@ class Job:
     """What to serve. `context` is in tokens for one slot; `cache_mib` bounds the cache of prompts, in MiB.
 
     `slots` is a folder for what the slots hold, empty for none. `flash_attention` needs less memory; without
-    it a CPU is up to twice as fast at what follows a long prompt.
+    it a CPU is up to twice as fast at what follows a long prompt. `embedding`: serve vectors, and no chats.
     """
 
     model: str
@@ -50,11 +50,17 @@ class Job:
     binary: str = ""
     slots: str = ""
     flash_attention: bool = True
+    embedding: bool = False
 
     @property
     def cache_reuse(self) -> int:
         """The smallest run of tokens that is shifted into place rather than evaluated again."""
-        return 256
+        return 0 if self.embedding else 256
+
+    @property
+    def batch(self) -> int:
+        """The tokens that are evaluated at once. What is embedded has to fit into one batch."""
+        return self.context if self.embedding else BATCH
 
 
 def main() -> None:
@@ -87,9 +93,10 @@ def _serve_here(job: Job, answer: TextIO) -> int:
     params.cpuparams_batch.n_threads = job.threads
     params.cache_ram_mib = job.cache_mib
     params.n_cache_reuse = job.cache_reuse
-    params.n_batch = params.n_ubatch = BATCH
+    params.n_batch = params.n_ubatch = job.batch
     params.flash_attn_type = _AUTO if job.flash_attention else _OFF
     params.use_jinja = True
+    params.embedding = job.embedding
     params.endpoint_slots = True
     params.slot_save_path = f"{job.slots}{os.sep}" if job.slots else ""
     params.ui = False
@@ -117,12 +124,14 @@ def _serve_binary(job: Job, answer: TextIO) -> int:
         "LLAMA_ARG_CACHE_RAM": job.cache_mib,
         "LLAMA_ARG_CACHE_REUSE": job.cache_reuse,
         "LLAMA_ARG_FLASH_ATTN": "auto" if job.flash_attention else "off",
-        "LLAMA_ARG_BATCH": BATCH,
-        "LLAMA_ARG_UBATCH": BATCH,
+        "LLAMA_ARG_BATCH": job.batch,
+        "LLAMA_ARG_UBATCH": job.batch,
         "LLAMA_ARG_JINJA": 1,
         "LLAMA_ARG_UI": 0,
         "LLAMA_ARG_FIT": "off",
     }
+    if job.embedding:
+        settings["LLAMA_ARG_EMBEDDINGS"] = 1
     env = os.environ | {name: str(value) for name, value in settings.items()}
     process = subprocess.Popen(  # noqa: S603  # the operator's own setting names it
         [job.binary, *(["--slot-save-path", job.slots] if job.slots else [])],
