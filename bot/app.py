@@ -20,6 +20,7 @@ from bot.scene.inside import Inside
 from bot.scene.lineage import Lineage
 from bot.scene.lore import SceneLore
 from bot.scene.lorebooks import Lorebooks
+from bot.scene.model_choices import ModelChoices
 from bot.scene.prompter import Prompter
 from bot.scene.reports import Reports
 from bot.scene.table import Table
@@ -93,8 +94,10 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         books = Lorebooks(store, clock)
         lore = SceneLore(store, books, personas, clock, rng)
         prompter = Prompter(store, personas, lore, answer_tokens=settings.answer_tokens)
-        answering = Answering(store, personas, backends, stage, prompter, lore, clock, rng)
-        warming = Warming(backends, prompter, personas)
+        models = ModelChoices(store)
+        await models.open()
+        answering = Answering(store, personas, backends, stage, prompter, lore, models, clock, rng)
+        warming = Warming(backends, prompter, personas, models)
         closing.push_async_callback(warming.aclose)
         table = Table(store, personas, answering, stage, warming, Lineage(), clock, rng)
         closing.push_async_callback(table.aclose)
@@ -116,7 +119,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
             PersonaCommands(direction, table, personas, files),
             ModelCommands(direction, table, reports, backends),
             LoreCommands(books, lore, table),
-            InsideCommands(client, Inside(store, prompter, backends, personas), reports),
+            InsideCommands(client, Inside(store, prompter, backends, personas, models), reports),
             Help(),
             files,
         )

@@ -184,6 +184,18 @@ class Backends:
                 candidate.refuse(error)
                 raise
 
+    async def wake(self, backend: Backend, model: str | None, on_progress: Progress) -> None:
+        """Have a model loaded that a server loads when a request names it, where it says that it is not yet.
+
+        The request alone would do, but nobody would see what it waits for. Raises BackendError.
+        """
+        candidate = self._find(backend)
+        name = model or candidate.own_model
+        asleep = any(one.name == name and one.loaded is False for one in candidate.models)
+        if asleep and backend.capabilities.swaps == "named":
+            await backend.load(name, on_progress)
+            candidate.models = await backend.models()
+
     def note(self, backend: Backend, usage: Usage | None) -> None:
         """Take note of what an answer cost, if the server told what of the prompt it had cached."""
         candidate = next((one for one in self._there() if one.server is backend), None)

@@ -115,7 +115,7 @@ class Candidate:
     def refuse(self, error: ModelRefusedError) -> None:
         """Take note that the server refused a model by its name; if that is its own, it cannot answer."""
         self._refused[error.model] = (self._clock.monotonic() + REFUSED_S, error)
-        if error.model == self._own_model:
+        if error.model == self.own_model:
             self.fail(error)
 
     def fail(self, error: BackendError) -> None:
@@ -140,13 +140,13 @@ class Candidate:
         self.error = error
 
     @property
-    def _own_model(self) -> str:
+    def own_model(self) -> str:
         """The name of the model that answers where none is asked for."""
         return self.models[0].name if self.models else "default"
 
     def _require_own_model(self) -> None:
-        if self._refuses(self._own_model):
-            raise self._refused[self._own_model][1]
+        if self._refuses(self.own_model):
+            raise self._refused[self.own_model][1]
 
     def _refuses(self, model: str) -> bool:
         return model in self._refused and self._clock.monotonic() < self._refused[model][0]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bot.persona.personas import Personas
     from bot.prompt.inspector import Contents
     from bot.prompt.replay import Rebuilt
+    from bot.scene.model_choices import ModelChoices
     from bot.scene.prompter import Prompter
     from bot.scene.scene import Scene
     from bot.store.answers import AnswerRecord
@@ -63,11 +64,19 @@ class Answered:
 class Inside:
     """Answers what is asked about windows and answers."""
 
-    def __init__(self, store: Store, prompter: Prompter, backends: Backends, personas: Personas) -> None:
+    def __init__(
+        self,
+        store: Store,
+        prompter: Prompter,
+        backends: Backends,
+        personas: Personas,
+        models: ModelChoices,
+    ) -> None:
         self._store = store
         self._prompter = prompter
         self._backends = backends
         self._personas = personas
+        self._models = models
 
     async def look(self, scene: Scene) -> Look:
         """Look into a scene's window. Raises TableError if its cast does not fit into the context."""
@@ -76,8 +85,9 @@ class Inside:
             last = await answers.last(connection, scene.id)
             left_out = await answers.count_before(connection, scene.id, start.seq) if start else 0
         lead = self._personas.get(scene.record.lead)
-        model = (lead and lead.model) or scene.record.model
-        backend = self._backends.at_hand(model)
+        wanted = self._models.model(scene, lead)
+        backend = self._backends.at_hand(wanted, scene.id)
+        model = self._backends.model_for(backend, wanted) if backend else None
         try:
             contents = await self._prompter.contents(scene, backend, last, model=model)
         except BackendError:  # it went away just now

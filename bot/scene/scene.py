@@ -83,6 +83,11 @@ class Scene:
         return Place(self.record.guild_id, self.record.channel_id, self.record.parent_id)
 
     @property
+    def session(self) -> str:
+        """What its requests are marked with, so that a proxy can send them all to the same server."""
+        return f"scene-{self.id}"
+
+    @property
     def listening(self) -> bool:
         """Whether what is said in its channel belongs to the story."""
         return self.record.state is SceneState.ACTIVE

@@ -13,9 +13,10 @@ import structlog
 from bot.chat import ChatRequest
 from bot.errors import BackendError, HearthsideError, PromptTooLongError, TableError
 from bot.prompt.answer import AnswerFilter
-from bot.scene.adapters import Adapters, adapter_of
+from bot.scene.caveats import Caveats
 from bot.scene.making import Making, seeded
 from bot.scene.ports import Speaker
+from bot.scene.tries import Tries
 from bot.store import answers, log, turns
 from bot.store.records import Entry, EntryKind, Reply, ReplyState
 
@@ -28,15 +29,12 @@ if TYPE_CHECKING:
     from bot.persona.persona import Persona
     from bot.persona.personas import Personas
     from bot.scene.lore import SceneLore
+    from bot.scene.model_choices import ModelChoices
     from bot.scene.ports import Stage, Utterance
     from bot.scene.prompter import Prompt, Prompter
     from bot.scene.scene import Scene
     from bot.store.answers import AnswerRecord
     from bot.store.store import Store
-
-# How often an answer is asked for before the turn fails visibly: the first time, and once more after a cut,
-# after a server that broke off, or after one that said nothing.
-TRIES = 3
 
 SILENT = "Say something more, or use /scene next to have them try again."
 GONE = "It was deleted or its file is gone: /scene remove takes the name out, /scene add brings another in."
@@ -62,6 +60,7 @@ class Answering:
         stage: Stage,
         prompter: Prompter,
         lore: SceneLore,
+        models: ModelChoices,
         clock: Clock,
         rng: Random,
     ) -> None:
@@ -73,7 +72,8 @@ class Answering:
         self._lore = lore
         self._clock = clock
         self._rng = rng
-        self._adapters = Adapters(personas, stage)
+        self._models = models
+        self._caveats = Caveats(personas, models, stage)
         self._log = structlog.get_logger("hearthside.turn")
 
     async def give(self, scene: Scene, reply: Reply, *, resumed: bool) -> None:
@@ -164,57 +164,73 @@ class Answering:
     async def _told(self, scene: Scene, seq: int, persona: Persona, utterance: Utterance) -> Told:
         """Ask until there is an answer: another server after a failure, a shorter window after a refusal."""
         told = Told("")
-        failure: BackendError | None = None
-        tight = False
-        for _ in range(TRIES):
-            model = persona.model or scene.record.model
+        tries = Tries(self._clock)
+        while tries.left:
+            tries.begin()
             try:
-                backend = await self._backends.choose(
-                    scene.id, model, on_progress=lambda text: utterance.write(f"*({text})*")
-                )
-                await self._adapters.tell(scene, backend, persona)
-                prompt = await self._prompter.build(scene, backend, persona, seq, model=model, tight=tight)
-                told = await self._ask(scene, backend, prompt, persona, utterance)
-            except PromptTooLongError as error:
-                failure, tight = error, True
-                self._prompter.learn_limit(backend, error)
-                continue
+                told = await self._try(scene, seq, persona, utterance, tries)
             except BackendError as error:
-                failure = error
                 self._log.warning("backend_failed", scene=scene.id, error=str(error))
+                tries.failed(error)
                 continue
             if told.text:
                 return told
-            failure = None
-        if failure:
-            raise failure
+            tries.failed(None)
+        if tries.error:
+            raise tries.error
         return told
+
+    async def _try(
+        self, scene: Scene, seq: int, persona: Persona, utterance: Utterance, tries: Tries
+    ) -> Told:
+        """Ask the backend whose turn it is, once."""
+
+        def progress(text: str) -> None:
+            utterance.write(f"*({text})*")
+
+        wanted = self._models.model(scene, persona)
+        backend = await self._backends.choose(scene.id, wanted, progress, avoid=tries.avoid)
+        tries.asks(backend)
+        model = self._backends.model_for(backend, wanted)
+        await self._caveats.tell(scene, backend, persona, wanted=wanted, model=model)
+        prompt = await self._prompter.build(scene, backend, persona, seq, model=model, tight=tries.tight)
+        try:
+            return await self._ask(scene, backend, prompt, persona, utterance)
+        except PromptTooLongError as error:
+            self._prompter.learn_limit(backend, error)
+            raise
 
     async def _ask(
         self, scene: Scene, backend: Backend, prompt: Prompt, persona: Persona, utterance: Utterance
     ) -> Told:
         """Send one request and show the answer as it comes."""
         sampling = seeded(persona.sampling, self._rng)
-        lora = adapter_of(persona)
-        request = ChatRequest(prompt.messages, prompt.max_tokens, sampling, prompt.stop, prompt.model, lora)
+        request = ChatRequest(
+            prompt.messages,
+            prompt.max_tokens,
+            sampling,
+            prompt.stop,
+            prompt.model,
+            lora=self._models.adapter(scene.record.guild_id, persona),
+            session=scene.session,
+        )
         making = Making(self._clock, backend, prompt, request)
         answer = AnswerFilter(persona.name, prompt.others)
 
         def waiting(ahead: int) -> None:
             utterance.write(f"*({persona.name} waits for the model: {ahead} ahead)*")
 
-        async with (
-            self._backends.lease(backend, waiting),
-            contextlib.aclosing(backend.stream(request)) as deltas,
-        ):
+        async with self._backends.lease(backend, waiting):
+            await self._backends.wake(backend, prompt.model, lambda text: utterance.write(f"*({text})*"))
             await making.sent()
-            async for delta in deltas:
-                making.came(delta)
-                shown = answer.feed(delta.text)
-                if shown:
-                    utterance.write(shown)
-                if answer.done:
-                    break
+            async with contextlib.aclosing(backend.stream(request)) as deltas:
+                async for delta in deltas:
+                    making.came(delta)
+                    shown = answer.feed(delta.text)
+                    if shown:
+                        utterance.write(shown)
+                    if answer.done:
+                        break
         self._prompter.learn(backend, prompt, making.usage)
         self._backends.note(backend, making.usage)
         scene.last_answer = making.record()

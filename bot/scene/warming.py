@@ -15,12 +15,12 @@ import structlog
 
 from bot.chat import ChatRequest, Sampling
 from bot.errors import HearthsideError
-from bot.scene.adapters import adapter_of
 
 if TYPE_CHECKING:
     from bot.model.backend import Backend
     from bot.model.backends import Backends
     from bot.persona.personas import Personas
+    from bot.scene.model_choices import ModelChoices
     from bot.scene.prompter import Prompter
     from bot.scene.scene import Scene
 
@@ -31,10 +31,13 @@ class Warming:
     Nothing depends on it, so what goes wrong here is logged for the curious and otherwise ignored.
     """
 
-    def __init__(self, backends: Backends, prompter: Prompter, personas: Personas) -> None:
+    def __init__(
+        self, backends: Backends, prompter: Prompter, personas: Personas, models: ModelChoices
+    ) -> None:
         self._backends = backends
         self._prompter = prompter
         self._personas = personas
+        self._models = models
         self._wanted: set[int] = set()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._log = structlog.get_logger("hearthside.warming")
@@ -67,17 +70,26 @@ class Warming:
 
     async def _read_ahead(self, scene: Scene) -> None:
         lead = self._personas.get(scene.record.lead)
-        model = (lead and lead.model) or scene.record.model
-        backend = self._backends.at_hand(model)
+        wanted = self._models.model(scene, lead)
+        backend = self._backends.at_hand(wanted, scene.id)
         if backend is None or not backend.capabilities.caches_prefix:
             return
+        model = self._backends.model_for(backend, wanted)
         messages = await self._prompter.ahead(scene, backend, model=model)
         mark = hash((backend.name, model, messages))
         if mark == scene.read_ahead:
             return
         # Under another adapter llama.cpp would drop what it has cached.
-        lora = adapter_of(lead) if lead else None
-        request = ChatRequest(messages, 1, Sampling(temperature=0.0), model=model, lora=lora)
+        lora = self._models.adapter(scene.record.guild_id, lead)
+        request = ChatRequest(
+            messages,
+            1,
+            Sampling(temperature=0.0),
+            model=model,
+            lora=lora,
+            ahead=True,
+            session=scene.session,
+        )
 
         async def read() -> None:
             if not scene.answering:  # else its own prompt is on its way, and says more
