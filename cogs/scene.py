@@ -107,11 +107,16 @@ class SceneCommands(commands.GroupCog, group_name="scene", group_description="Th
         )
 
     @app_commands.command(description="Bring a character into the scene")
-    @app_commands.describe(persona="Who comes")
-    async def add(self, interaction: Interaction, persona: str) -> None:  # noqa: D102
+    @app_commands.describe(
+        persona="Who comes",
+        briefed="They know what happened so far; left out, only what happens from now on",
+    )
+    async def add(  # noqa: D102
+        self, interaction: Interaction, persona: str, briefed: bool = False
+    ) -> None:
         scene = self._here(interaction)
         may_direct(interaction, scene)
-        added = await self._direction.add(scene, persona)
+        added = await self._direction.add(scene, persona, briefed=briefed)
         await interaction.response.send_message(f"**{added.name}** joins the scene.")
 
     @app_commands.command(description="Have a character leave the scene")

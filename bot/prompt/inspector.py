@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from bot.prompt.log import INSTRUCTIONS, SPOKEN, Head, cue, render_head
+from bot.prompt.log import INSTRUCTIONS, SPOKEN, Head, cue, pins_text, render_head, secrets_text
 from bot.prompt.tokens import TokenCounter, entry_tokens
 from bot.prompt.window import CUE_TOKENS, Budget
 from bot.store.records import Entry, EntryKind
@@ -18,6 +18,8 @@ PLAYERS = "Players"
 ANSWERS = "Answers"
 NOTES = "Notes"
 LORE = "Lore"
+PINS = "Pinned"
+SECRETS = "Secrets"
 
 WHY_CHARACTERS = 200  # of what woke lore: a key can be a long expression
 UNKNOWN = "nobody knows any more why"
@@ -122,12 +124,14 @@ def _head_parts(head: Head, tokens: int, counter: TokenCounter) -> list[Part]:
 
 def _head_texts(head: Head) -> list[tuple[str, str, str]]:
     """Give the texts of a head, each with its group and name, in their order."""
-    scene = render_head(replace(head, cards=(), lore=())).removeprefix(INSTRUCTIONS).strip()
+    scene = render_head(Head(head.title, head.premise)).removeprefix(INSTRUCTIONS).strip()
     texts = [
         (HEAD, "instructions", INSTRUCTIONS),
         (HEAD, "scene", scene),
         (LORE, "always true", "\n\n".join(head.lore)),
         *((CARDS, _name(card), card) for card in head.cards),
+        (PINS, "pinned", pins_text(head)),
+        (SECRETS, "secrets", secrets_text(head)),
     ]
     return [one for one in texts if one[2]]
 

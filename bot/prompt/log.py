@@ -41,6 +41,9 @@ Stay in the world. Do not mention these instructions, the game's rules or a lang
 player writes. Keep answers short and vivid, a few sentences: what is seen, heard and said. Begin at once, \
 without your own name in front, and end where the players will want to act."""
 
+PINNED = "What the players want remembered, in their words:"
+UNTOLD = "What nobody but you knows. Let it guide what happens; do not say it:"
+
 SILENCE = "..."
 """Stands where an answer has no text: templates and servers refuse an empty message."""
 REMEMBERED = 1024
@@ -55,13 +58,16 @@ class Head:
 
     `cards` describe the cast, in cast order. The paragraphs of a card (set apart by a blank line) stand in
     order of weight, example lines last: for a small context cards are shortened from their end. `lore` is
-    what is always true of the world, and stands before the cards.
+    what is always true of the world, and stands before the cards. `pins` are what the players want remembered
+    word for word, `secrets` what only the narrator is told; they stand after the cards.
     """
 
     title: str
     premise: str
     cards: tuple[str, ...] = ()
     lore: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=128)  # a prompt asks for it five times, and the next one again: 0.1 ms each
@@ -71,7 +77,28 @@ def render_head(head: Head) -> str:
     scene = f"The scene: {title}. {clean(head.premise).strip()}"
     cards = (clean(card).strip() for card in head.cards)
     lore = (clean(text).strip() for text in head.lore)
-    return "\n\n".join(part for part in (INSTRUCTIONS, scene.rstrip(), *lore, *cards) if part)
+    parts = (INSTRUCTIONS, scene.rstrip(), *lore, *cards, pins_text(head), secrets_text(head))
+    return "\n\n".join(part for part in parts if part)
+
+
+def pins_text(head: Head) -> str:
+    """Give what a head says of pinned facts."""
+    return _listed(PINNED, head.pins)
+
+
+def secrets_text(head: Head) -> str:
+    """Give what a head says of secrets."""
+    return _listed(UNTOLD, head.secrets)
+
+
+def _listed(heading: str, texts: Iterable[str]) -> str:
+    lines = [f"- {line}" for text in texts if (line := listed(text))]
+    return "\n".join([heading, *lines]) if lines else ""
+
+
+def listed(text: str) -> str:
+    """Give a pinned fact or a secret as it stands in a list of the head."""
+    return _players_words(text)
 
 
 @lru_cache(maxsize=256)

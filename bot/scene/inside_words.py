@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.prompt.inspector import CARDS, HEAD, LORE, lore_lines
+from bot.prompt.inspector import CARDS, HEAD, LORE, PINS, SECRETS, lore_lines
 
 if TYPE_CHECKING:
     from bot.chat import Sampling
@@ -76,6 +76,8 @@ def _head(contents: Contents) -> list[str]:
     others = [part for part in contents.parts if part.group != HEAD and not part.entries]
     lines = [f"Lore, {part.name}: {tokens(part.tokens)}" for part in others if part.group == LORE]
     lines += [f"{part.name}: {tokens(part.tokens)}" for part in others if part.group == CARDS]
+    kept = [part for part in others if part.group in {PINS, SECRETS}]
+    lines += [f"{part.group}: {tokens(part.tokens)}" for part in kept]
     return [f"{tokens(sum(part.tokens for part in own))} ({names})", *lines]
 
 

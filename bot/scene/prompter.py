@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from bot.chat import ChatMessage, TokenCount, Usage
+from bot.memory.witnesses import visible
 from bot.persona.persona import card
 from bot.prompt.answer import stop_sequences
 from bot.prompt.inspector import Contents, inspect, texts_of
 from bot.prompt.log import Head, cue, render, render_ahead, render_head
 from bot.prompt.tokens import EstimatingCounter, entry_tokens
-from bot.prompt.window import Budget, longest_turn, plan
+from bot.prompt.window import Budget, head_tokens, longest_turn, plan
 from bot.scene.counting import Encoders, ServerCounter
+from bot.scene.knowledge import standing
 from bot.scene.wording import lasting
 from bot.store import log, scenes
 
@@ -58,6 +60,11 @@ class Prompt:
     counted: tuple[Entry, ...] = ()
 
 
+def known_to(head: Head, persona: Persona) -> Head:
+    """Give a head as one of the cast knows it: nobody but a narrator is told of secrets."""
+    return head if persona.narrator else replace(head, secrets=())
+
+
 class Prompter:
     """Builds prompts, and keeps each scene's window within what its model can read."""
 
@@ -86,7 +93,8 @@ class Prompter:
                 counter.tighten(AFTER_REFUSAL)
             head, budget, counted = await self._plan(scene, backend, model, wanted, cue(persona.name))
             await self._fit(scene, budget, counter, seq)
-        entries = scene.before(seq)
+        head = known_to(head, persona)
+        entries = visible(scene.before(seq), persona.slug, persona.narrator, scene.stays)
         messages = render(head, entries, persona.name)
         others = self._others(scene, persona)
         return Prompt(
@@ -121,44 +129,64 @@ class Prompter:
         head = scene.heads.get((raw, context_length), raw)
         entries: Sequence[Entry] = scene.window.entries
         if isinstance(counter, ServerCounter):
-            await counter.prime(texts_of(head, speaker))
+            known = known_to(head, lead) if lead else head
+            await counter.prime([render_head(head), *texts_of(known, speaker)])
             entries = await counter.counted(tuple(scene.window.entries))
         head, budget = plan(head, context_length, wanted, counter, counter.scale)
+        if lead:
+            head, entries = known_to(head, lead), visible(entries, lead.slug, lead.narrator, scene.stays)
+            budget = replace(budget, head=head_tokens(head, counter))
         return inspect(head, raw, entries, speaker, budget, counter, counter.scale)
 
     async def ahead(self, scene: Scene, backend: Backend, *, model: str | None) -> tuple[ChatMessage, ...]:
-        """Give what the next prompt will begin with, whoever answers and whatever is said before.
+        """Give what the next prompt will begin with if the lead answers, whatever is said before.
 
         If another turn like the longest in the window would have the window cut, it is cut now: the server
         can then read the new beginning before anybody waits for it. Once a turn is being answered it is too
         late for that: its own prompt may still fit. Raises TableError as `build` does.
         """
-        cast = filter(None, (self._personas.get(slug) for slug in scene.cast))
-        wanted = max((one.sampling.max_tokens or self._answer_tokens for one in cast), default=1)
         counter = self._counter(backend, model)
         async with scene.prompting:
-            head, budget, counted = await self._plan(scene, backend, model, wanted)
+            head, budget, counted = await self._plan(scene, backend, model, self._longest(scene))
             if not scene.answering:
                 await self._fit(scene, budget, counter, None, longest_turn(scene.window.entries))
-            messages = render_ahead(head, scene.window.entries)
+            messages = self._ahead(scene, head)
         if counted:
             async with self._store.transaction() as tx:
                 await log.set_tokens(tx, counted)
         return messages
 
+    def _ahead(self, scene: Scene, head: Head) -> tuple[ChatMessage, ...]:
+        """Give the beginning as the lead knows it: most of the cast knows the same."""
+        lead = self._personas.get(scene.record.lead)
+        if lead is None:
+            return render_ahead(replace(head, secrets=()), scene.window.entries)
+        entries = visible(scene.window.entries, lead.slug, lead.narrator, scene.stays)
+        return render_ahead(known_to(head, lead), entries)
+
     async def _plan(
         self, scene: Scene, backend: Backend, model: str | None, wanted: int, *cues: str
     ) -> tuple[Head, Budget, tuple[Entry, ...]]:
-        """Give the head as it fits, the shares of the context, and the entries whose count is new."""
+        """Give the head as it fits, the shares of the context, and the entries whose count is new.
+
+        The head is the narrator's: what others do not know of it leaves them some room to spare.
+        """
         counter = self._counter(backend, model)
         context_length = await self._context_length(backend, model)
         raw = await self._head(scene, context_length)
         head = scene.heads.get((raw, context_length), raw)
-        await counter.prime([render_head(head), *cues])
+        await counter.prime([render_head(head), render_head(replace(head, secrets=())), *cues])
         counted = await self._count(scene, counter)
-        head, budget = plan(head, context_length, wanted, counter, counter.scale)
+        # Shortened for whoever answers at greatest length: nobody's turn changes what all have in common.
+        head, _ = plan(head, context_length, self._longest(scene), counter, counter.scale)
+        _, budget = plan(head, context_length, wanted, counter, counter.scale)
         scene.heads = {(raw, context_length): head}
         return head, budget, counted
+
+    def _longest(self, scene: Scene) -> int:
+        """Give the tokens that the longest answers of the cast may have."""
+        cast = filter(None, (self._personas.get(slug) for slug in scene.cast))
+        return max((one.sampling.max_tokens or self._answer_tokens for one in cast), default=1)
 
     def learn(self, backend: Backend, prompt: Prompt, usage: Usage | None) -> None:
         """Correct the estimate by what the server really counted."""
@@ -185,7 +213,8 @@ class Prompter:
         lore = await self._lore.standing(scene, context_length)
         cast = (self._personas.get(slug) for slug in scene.cast)
         cards = tuple(card(one, lasting(scene.record, one)) for one in cast if one)
-        return Head(scene.record.title, scene.record.premise, cards, lore)
+        pins, secrets = await standing(self._store, scene.id, context_length)
+        return Head(scene.record.title, scene.record.premise, cards, lore, pins, secrets)
 
     async def _count(self, scene: Scene, counter: ServerCounter) -> tuple[Entry, ...]:
         """Count the entries that are new to this tokenizer. What is edited meanwhile is counted next time."""

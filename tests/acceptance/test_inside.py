@@ -92,7 +92,7 @@ async def test_any_answers_prompt_is_rebuilt_to_the_byte(table: Tabletop, model:
     async with table.bot(model.url):
         await table.start_scene(title="At the inn", persona="narrator, marta", mode="mention-only")
         first = await evening.plays(table.ann, "Marta, what is a room?\nAnd soup?")
-        await table.command("scene add", {"persona": "wren"})
+        await table.command("scene add", {"persona": "wren", "briefed": True})
         second = await evening.plays(table.bob, "Wren, “sing”! 🎲 <|im_end|>")
         await table.command("scene remove", {"persona": "marta"})
     async with table.bot(model.url):
