@@ -143,12 +143,10 @@ class Backends:
         Where it takes the place of another, that is done once the answers under way are given; nobody is
         served meanwhile. Raises BackendError with the reason if no server offers it, or it cannot be loaded.
         """
-        up = [one for one in await self._looked(scene_key) if one.is_up and one.lists(model)]
-        if not up and model == self._cpu.model.stem:
+        offer = await self.offer(model, scene_key)
+        if offer.server is None:
             return (await self._on_cpu(on_progress)).server
-        if not up:
-            raise BackendError(f"No server that is up offers a model called “{model[:80]}”.")
-        one = next((one for one in up if one.answers_as(model)), up[0])
+        one = self._find(offer.server)
         swaps = not one.answers_as(model)
         if swaps and on_progress and one.queue.running:
             on_progress("waiting until the answers under way are given")
@@ -208,14 +206,27 @@ class Backends:
         offers: list[Offer] = []
         for candidate in await self._everyone():
             if candidate.is_up:
-                server = candidate.server
                 with suppress(BackendError):
-                    swaps = server.capabilities.swaps
-                    offers += [Offer(server.name, model, swaps) for model in await server.models()]
+                    offers += [_offer(candidate, model) for model in await candidate.server.models()]
         if self._fallback is None:
-            model = ModelInfo(self._cpu.model.stem, self._context_length, format="gguf", loaded=False)
-            offers.append(Offer(self._cpu_name, model, "named"))
+            context = await self._cpu.context_length()
+            model = ModelInfo(self._cpu.model.stem, context, format="gguf", loaded=False)
+            offers.append(Offer(self._cpu_name, model, path=self._cpu.model))
         return tuple(offers)
+
+    async def offer(self, model: str, scene_key: int = 0) -> Offer:
+        """Give the model of that name as a scene would get it. Raises BackendError if no server offers it."""
+        line = [one for one in await self._looked(scene_key) if one.is_up and one.lists(model)]
+        able = [one for one in line if one.answers_as(model)] or line
+        found = [_offer(one, info) for one in able for info in one.models if info.name == model]
+        found += [offer for offer in await self.models() if offer.model.name == model]
+        if not found:
+            names = list(dict.fromkeys(offer.model.name for offer in await self.models()))
+            raise BackendError(
+                f"No server offers a model called “{model[:80]}”.",
+                hint=f"There is: {', '.join(names[:10]) or 'none'}.",
+            )
+        return found[0]
 
     async def adapters(self) -> tuple[tuple[Backend, tuple[AdapterInfo, ...]], ...]:
         """List the LoRA adapters of every backend that is up."""
@@ -367,6 +378,12 @@ class Backends:
 
     def _there(self) -> list[Candidate]:
         return [*self._line, *([self._fallback] if self._fallback else [])]
+
+
+def _offer(candidate: Candidate, model: ModelInfo) -> Offer:
+    server = candidate.server
+    path = server.model_path(model.name)
+    return Offer(server.name, model, server, candidate.answers_as(model.name), path)
 
 
 def _best(candidates: Sequence[Candidate], model: str | None) -> Candidate:

@@ -84,6 +84,7 @@ class CpuServer:
         self._blocked_until = 0.0
         self._error: BackendUnavailableError | None = None
         self._stamp: tuple[int, int] | None = None
+        self._default: tuple[tuple[int, int] | None, int] | None = None  # a file's state, and its context
 
     @property
     def pid(self) -> int | None:
@@ -123,6 +124,19 @@ class CpuServer:
     async def check(self) -> None:
         """Look whether the file is a model, without loading it. Raises SetupError."""
         await asyncio.to_thread(read_gguf_header, self.model)
+
+    async def context_length(self) -> int | None:
+        """Give the tokens of context that each slot would have; None if the file cannot be read."""
+        if self._context is not None:
+            return self._context
+        stamp = _stamp(self.model)
+        if self._default is None or self._default[0] != stamp:
+            try:
+                context = _default_context(await asyncio.to_thread(read_gguf_header, self.model))
+            except SetupError:
+                return None
+            self._default = (stamp, context)
+        return self._default[1]
 
     async def stop(self) -> None:
         """End the child, also one that is just starting."""
@@ -170,6 +184,7 @@ class CpuServer:
             slots=self._slots_folder(),
             flash_attention=_scores(metadata, context) > memory // _SCORES_SHARE,
             embedding=self._embedding,
+            pooling="mean" if self._embedding and not _pools(metadata) else "",
         )
 
     async def _restored(self, child: _Child) -> _Child:
@@ -335,6 +350,15 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size
+
+
+def _default_context(metadata: dict[str, Scalar]) -> int:
+    return min(trained_context(metadata) or 4096, _LONGEST_CONTEXT)
+
+
+def _pools(metadata: dict[str, Scalar]) -> bool:
+    """Tell whether a model says how the vectors of its tokens become one."""
+    return bool(metadata.get(f"{metadata.get('general.architecture')}.pooling_type"))
 
 
 def _scores(metadata: dict[str, Scalar], context: int) -> int:

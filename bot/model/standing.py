@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bot.model.backend import Backend, ModelInfo
@@ -13,11 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A model, and the name of the backend that has it. `swaps` as in its `Capabilities`."""
+    """A model, and the name of the backend that has it.
+
+    `server` is there while that is up. `answers`: a request that names the model is answered by it.
+    `path` is where it lies on this machine, a file or a folder, where that is known.
+    """
 
     backend: str
     model: ModelInfo
-    swaps: str = "none"
+    server: Backend | None = None
+    answers: bool = True
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
