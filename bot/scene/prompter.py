@@ -14,7 +14,7 @@ from bot.prompt.answer import stop_sequences
 from bot.prompt.inspector import Contents, inspect, texts_of
 from bot.prompt.log import Head, cue, render, render_ahead, render_head
 from bot.prompt.tokens import EstimatingCounter, entry_tokens
-from bot.prompt.window import Budget, head_tokens, longest_turn, plan
+from bot.prompt.window import Budget, Window, head_tokens, longest_turn, plan
 from bot.scene.counting import Encoders, ServerCounter
 from bot.scene.knowledge import standing
 from bot.scene.wording import lasting
@@ -58,6 +58,21 @@ class Prompt:
     others: tuple[str, ...]
     stop: tuple[str, ...]
     counted: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a context of `context_length` tokens would hold of a window.
+
+    The prompt has `tokens`; of its `entries`, the oldest `gone` with their `gone_tokens` would leave it.
+    """
+
+    context_length: int
+    tokens: int
+    entries: int
+    gone: int
+    gone_tokens: int
+    exact: bool
 
 
 def known_to(head: Head, persona: Persona) -> Head:
@@ -187,6 +202,41 @@ class Prompter:
         """Give the tokens that the longest answers of the cast may have."""
         cast = filter(None, (self._personas.get(slug) for slug in scene.cast))
         return max((one.sampling.max_tokens or self._answer_tokens for one in cast), default=1)
+
+    async def foresee(
+        self, scene: Scene, backend: Backend | None, context_length: int, *, model: str | None
+    ) -> Forecast:
+        """Say what of a scene's window another context would hold; nothing is cut.
+
+        It is counted as `backend` counts for `model`, or estimated if that is None. Raises TableError if the
+        cast alone is too long, BackendError.
+        """
+        counter = self._counter(backend, model) if backend else EstimatingCounter()
+        head = await self._head(scene, context_length)
+        entries = tuple(scene.window.entries)
+        if isinstance(counter, ServerCounter):
+            await counter.prime([render_head(head)])
+            entries = await counter.counted(entries)
+        else:
+            entries = tuple(replace(one, tokens=entry_tokens(one, counter)) for one in entries)
+        head, budget = plan(head, context_length, self._longest(scene), counter, counter.scale)
+        window = Window(entries)
+        tokens = window.tokens
+        gone = window.fit(budget, lambda entry: entry_tokens(entry, counter))
+        return Forecast(
+            context_length=context_length,
+            tokens=round((budget.head + tokens) * counter.scale),
+            entries=len(entries),
+            gone=len(gone),
+            gone_tokens=round((tokens - window.tokens) * counter.scale),
+            exact=counter.exact,
+        )
+
+    async def is_exact(self, backend: Backend, model: str | None) -> bool:
+        """Tell whether prompts for that model of a server are counted exactly. Raises BackendError."""
+        counter = self._counter(backend, model)
+        await counter.prime([])
+        return counter.exact
 
     def learn(self, backend: Backend, prompt: Prompt, usage: Usage | None) -> None:
         """Correct the estimate by what the server really counted."""
