@@ -43,7 +43,7 @@ _NUMBERS = (
     ),
 )
 _UNSUPPORTED = re.compile(
-    r"un(recogni[sz]ed|known|supported|expected)|not (supported|permitted|allowed)|does not support"
+    r"un(recogni[sz]ed|known|supported|expected)|not (supported|permitted|allowed|enabled)|does not support"
     r"|extra (inputs|fields)",
     re.IGNORECASE,
 )

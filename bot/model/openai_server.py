@@ -9,12 +9,24 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from bot.chat import Adapter, ChatMessage, ChatRequest, Delta, Sampling, TokenCount
-from bot.errors import BackendError
+from bot.errors import BackendError, ModelRefusedError
 from bot.model.address import ServerAddress, parse_address
 from bot.model.backend import AdapterInfo, Capabilities, ModelInfo, Progress, fold_system, wire_messages
-from bot.model.dialect import Dialect, PlainOpenAI, is_model_list, probe, signature
-from bot.model.failures import broke_off, names_unsupported, not_a_model_server, refused, refuses_roles
+from bot.model.dialects.base import PlainOpenAI, Site, plain, set_values
+from bot.model.dialects.probing import probe
+from bot.model.dialects.reading import is_model_list, signature
+from bot.model.failures import (
+    broke_off,
+    names_unsupported,
+    not_a_model_server,
+    refused,
+    refuses_roles,
+    sentence,
+    too_slow,
+)
 from bot.model.routes import RefusedError, Routes, Timeouts
 
 if TYPE_CHECKING:
@@ -23,13 +35,16 @@ if TYPE_CHECKING:
 _NO_LIST = frozenset({400, 404, 405, 501})
 """HTTP codes for `/v1/models` of a server that has no such route but may well answer chats."""
 _REQUIRED = frozenset({"model", "messages", "stream"})
+SESSION_HEADERS = ("x-session-id", "x-litellm-session-id")
+"""What names a request's session: a vLLM router's `--session-key`, most gateways, and LiteLLM's own name."""
 
 
 class OpenAIServer:
-    """A Backend that speaks OpenAI's API, and what else the server turns out to know (see `dialect`).
+    """A Backend that speaks OpenAI's API, and what else the server turns out to know (see `dialects`).
 
-    `label` replaces the name made from dialect and address. `context_override` bounds the context length, in
-    tokens. `expect_list`: whatever has no proper model list is taken for some other program on the port.
+    `admin_key` is sent where models are loaded, in place of the `api_key`. `label` replaces the name made
+    from dialect and address. `context_override` bounds the context length, in tokens. `expect_list`: whatever
+    has no proper model list is taken for some other program on the port.
     """
 
     def __init__(
@@ -37,6 +52,7 @@ class OpenAIServer:
         url: str,
         *,
         api_key: str | None = None,
+        admin_key: str | None = None,
         label: str | None = None,
         timeouts: Timeouts | None = None,
         context_override: int | None = None,
@@ -48,11 +64,14 @@ class OpenAIServer:
         self._context_override = context_override
         self._expect_list = expect_list
         self._routes = Routes(self._address, lambda: self.name, self._timeouts)
+        self._site = Site(self._routes, self._address, self._timeouts, admin_key or "", context_override)
         self._client: ChatClient | None = None
-        self._dialect: Dialect | None = None
+        self._dialect: PlainOpenAI | None = None
         self._signature = ""
         self._unsupported: frozenset[str] = frozenset()
         self._no_system_role: set[str] = set()  # models that were found out by a refusal
+        self._told_dropped: set[str] = set()
+        self._log = structlog.get_logger("hearthside.model")
 
     def __repr__(self) -> str:
         """Name it without its key."""
@@ -61,7 +80,7 @@ class OpenAIServer:
     @property
     def name(self) -> str:
         """What players read."""
-        known = self._dialect is not None and not isinstance(self._dialect, PlainOpenAI)
+        known = self._dialect is not None and type(self._dialect) is not PlainOpenAI
         return self._label or f"{self.dialect if known else 'the model server'} at {self._address.host}"
 
     @property
@@ -89,7 +108,7 @@ class OpenAIServer:
         return served.fingerprint if name in {"", default} else f"{served.fingerprint}:{name}"
 
     def lists(self, model: str) -> bool:
-        """Whether `model` is among those the server offered when it was last asked."""
+        """Whether `model` is among those the server offered when it was last asked, loaded or not."""
         return self._dialect is not None and any(m.name == model for m in self._dialect.served.models)
 
     def is_at(self, url: str) -> bool:
@@ -105,8 +124,14 @@ class OpenAIServer:
         try:
             listing = await self._listing()
             if self._dialect is None or signature(listing) != self._signature:
-                self._dialect = await probe(self._routes, self._address, listing)
-                self._signature = signature(listing)
+                await self._probe(listing)
+        except RefusedError as error:
+            raise refused(self.name, error.status, error.body) from None
+
+    async def refresh(self) -> None:
+        """Ask the server anew what it has, and what of that is loaded, though its list be the same."""
+        try:
+            await self._probe(await self._listing())
         except RefusedError as error:
             raise refused(self.name, error.status, error.body) from None
 
@@ -119,9 +144,10 @@ class OpenAIServer:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """Answer, piece by piece; see `Backend.stream`."""
         dialect = await self._dialect_for_chat()
-        client = self._client or await self._chat_client()
+        self._tell_dropped(request.sampling)
         finish_reason, usage = None, None
-        async with aclosing(self._chunks(client, self._body(dialect, request))) as chunks:
+        body = self._body(dialect, request)
+        async with aclosing(self._chunks(dialect, body, _headers(request))) as chunks:
             async for chunk in chunks:
                 choice = _first_choice(chunk)
                 finish_reason = choice.get("finish_reason") or finish_reason
@@ -140,22 +166,47 @@ class OpenAIServer:
         """Tell whether the server has that adapter at hand."""
         return self._dialect is not None and self._dialect.lora(adapter) is not None
 
-    def dropped(self, sampling: Sampling) -> tuple[str, ...]:  # noqa: ARG002  # no dialect drops any yet
-        """Name the values that are set and that the server goes without."""
-        return ()
+    def dropped(self, sampling: Sampling) -> tuple[str, ...]:
+        """Name the values that are set and that the server goes without, those it has refused among them."""
+        dialect = self._dialect or plain()
+        lacking = dialect.dropped(sampling)
+        refused_ones = [
+            name
+            for name in set_values(sampling)
+            if name not in lacking and (dialect.names.get(name) or name) in self._unsupported
+        ]
+        return (*lacking, *refused_ones)
 
     async def adapters(self) -> tuple[AdapterInfo, ...]:
         """List the LoRA adapters the server has, loaded or not."""
-        return tuple(AdapterInfo(name) for name in (await self._known()).served.adapters)
+        return (await self._known()).served.adapters
 
-    async def load_adapter(self, adapter: Adapter, path: str = "") -> None:  # noqa: ARG002  # none can yet
+    async def load_adapter(self, adapter: Adapter, path: str = "") -> None:
         """Have an adapter loaded; see `Backend.load_adapter`."""
-        raise BackendError(f"{self.name} cannot load adapters.")
+        dialect = await self._known()
+        try:
+            await dialect.load_adapter(adapter, path)
+        except RefusedError as error:
+            raise self._site.refused(error) from None
+        except TimeoutError:
+            raise too_slow(self.name, self._timeouts.load, "did not load the adapter") from None
+        await self.refresh()
 
-    async def load(self, model: str, on_progress: Progress | None = None) -> None:  # noqa: ARG002  # none can
+    async def load(self, model: str, on_progress: Progress | None = None) -> None:
         """Have a model loaded; see `Backend.load`."""
-        if not self.lists(model):
-            raise BackendError(f"{self.name} cannot load models.")
+        await self.refresh()
+        models = await self.models()
+        found = next((one for one in models if one.name == model), None)
+        if found is None:
+            offered = ", ".join(one.name for one in models[:20]) or "nothing that it tells"
+            raise ModelRefusedError(
+                f"{sentence(self.name)} has no model called {model!r}.",
+                model=model,
+                hint=f"It offers: {offered}.",
+            )
+        if found.loaded is False:
+            await (await self._known()).load(model, on_progress)
+            await self.refresh()
 
     async def count(self, messages: Sequence[ChatMessage], model: str | None = None) -> TokenCount | None:
         """Count what the server will bill as prompt tokens, template included."""
@@ -185,7 +236,7 @@ class OpenAIServer:
         return Path(served.path) if self._resolve(model) in {"", default} else None
 
     async def models(self) -> tuple[ModelInfo, ...]:
-        """List the models that can be asked for by name."""
+        """List the models the server offers; the first is the one that answers by default."""
         return (await self._known()).served.models
 
     async def context_length(self, model: str | None = None) -> int | None:
@@ -214,18 +265,22 @@ class OpenAIServer:
             raise not_a_model_server(self.name, "no list of models")
         return listing
 
-    async def _known(self) -> Dialect:
+    async def _probe(self, listing: Any) -> None:
+        self._dialect = await probe(self._site, listing)
+        self._signature = signature(listing)
+
+    async def _known(self) -> PlainOpenAI:
         if self._dialect is None:
             await self.health()
         assert self._dialect is not None
         return self._dialect
 
-    async def _dialect_for_chat(self) -> Dialect:
+    async def _dialect_for_chat(self) -> PlainOpenAI:
         """Give the dialect; where the server cannot be asked now, the chat request itself says why."""
         try:
             return self._dialect or await self._known()
         except BackendError:
-            return PlainOpenAI()
+            return plain()
 
     async def _chat_client(self) -> ChatClient:
         client = await asyncio.to_thread(self._make_chat_client)
@@ -242,26 +297,35 @@ class OpenAIServer:
         gc.enable()
         return ChatClient(self._address, lambda: self.name, self._timeouts)
 
-    def _body(self, dialect: Dialect, request: ChatRequest) -> dict[str, Any]:
+    def _tell_dropped(self, sampling: Sampling) -> None:
+        """Log, once for each, what the server has to be spared; players are told where they ask."""
+        for name in self.dropped(sampling):
+            if name not in self._told_dropped:
+                self._told_dropped.add(name)
+                self._log.info("sampling_value_dropped", server=self.name, value=name)
+
+    def _body(self, dialect: PlainOpenAI, request: ChatRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._resolve(request.model) or "default",
             "messages": request.messages,
             "max_tokens": request.max_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
-            **dialect.sampling(request.sampling),
+            **dialect.fields(request),
         }
         if request.stop:
             body["stop"] = list(request.stop)
-        if request.lora:
-            body |= dialect.lora(request.lora) or {}
         return body
 
-    async def _chunks(self, client: ChatClient, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def _chunks(
+        self, dialect: PlainOpenAI, body: dict[str, Any], headers: dict[str, str]
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Send the request, without what the server is known not to support; learn that where it says so."""
         while True:
+            sent = self._supported(body)
+            answer = dialect.chunks(sent) or (self._client or await self._chat_client()).chunks(sent, headers)
             try:
-                async with aclosing(client.chunks(self._supported(body))) as chunks:
+                async with aclosing(answer) as chunks:
                     async for chunk in chunks:
                         yield chunk
             except RefusedError as error:
@@ -299,11 +363,21 @@ class OpenAIServer:
         return bool(served and served.no_system_role and model in {"", self._resolve(None)})
 
     def _resolve(self, model: str | None) -> str:
-        """Give the name to ask for: the server's first where none was asked for or where it has none such."""
-        names = [m.name for m in self._dialect.served.models] if self._dialect else []
+        """Give the name to ask for: the server's first where none was asked for or where it has none such.
+
+        A model that would have to be put in the place of the loaded one is not asked for: see `load`.
+        """
+        models = self._dialect.served.models if self._dialect else ()
+        by_name = self.capabilities.swaps == "named"
+        names = [m.name for m in models if m.loaded is not False or by_name] or [m.name for m in models]
         if model and (model in names or not names):
             return model
         return names[0] if names else ""
+
+
+def _headers(request: ChatRequest) -> dict[str, str]:
+    """Give what tells proxies in front of several servers to send a scene always to the same one."""
+    return dict.fromkeys(SESSION_HEADERS, request.session) if request.session else {}
 
 
 def _first_choice(chunk: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ does not wait for the openai package (0.6 s to import).
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +27,16 @@ IDLE_CONNECTION_S = 4.0
 class Timeouts:
     """How long a server is waited for, in seconds.
 
-    `first_token` covers queueing and the evaluation of a long prompt on a slow machine.
+    `first_token` covers queueing and the evaluation of a long prompt on a slow machine, `load` the loading of
+    a model from a slow disk; `poll` lies between two questions whether it is done.
     """
 
     connect: float = 5.0
     first_token: float = 300.0
     between_tokens: float = 60.0
     health: float = 5.0
+    load: float = 900.0
+    poll: float = 1.0
 
 
 class RefusedError(Exception):
@@ -53,13 +57,57 @@ class Routes:
         self._connect_s = timeouts.connect
         self._session: aiohttp.ClientSession | None = None
 
-    async def get(self, url: str, *, timeout_s: float) -> Any:
-        """Fetch JSON. Raises RefusedError for an HTTP error, BackendUnavailableError for all else."""
-        return await self._call("GET", url, None, timeout_s)
+    @property
+    def name(self) -> str:
+        """What to call the server in an error."""
+        return self._name()
 
-    async def post(self, url: str, body: dict[str, Any], *, timeout_s: float) -> Any:
+    async def get(self, url: str, *, timeout_s: float, headers: Mapping[str, str] | None = None) -> Any:
+        """Fetch JSON. Raises RefusedError for an HTTP error, BackendUnavailableError for all else."""
+        return await self._call("GET", url, None, timeout_s, headers)
+
+    async def post(
+        self, url: str, body: dict[str, Any], *, timeout_s: float, headers: Mapping[str, str] | None = None
+    ) -> Any:
         """Send JSON and read JSON. Raises as `get` does."""
-        return await self._call("POST", url, body, timeout_s)
+        return await self._call("POST", url, body, timeout_s, headers)
+
+    async def lines(
+        self,
+        url: str,
+        body: dict[str, Any],
+        *,
+        first_s: float,
+        next_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncGenerator[str, None]:
+        """Send JSON and give the lines of what comes back, as they come, without empty ones.
+
+        `first_s` and `next_s` are the seconds that the first and any further line may take. Closing the
+        generator closes the connection. Raises as `get` does, and TimeoutError.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(self._connect_s, first_s))
+        deadline = asyncio.get_running_loop().time() + first_s
+        request = self._open().post(url, json=body, timeout=timeout, headers=headers, allow_redirects=False)
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await request
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._explained(error) from None
+        try:
+            if response.status >= 300:
+                raise RefusedError(response.status, await self._start(response, deadline))
+            lines = _split(response.content)
+            async with asyncio.timeout_at(deadline):
+                line = await anext(lines, None)
+            while line is not None:
+                yield line
+                async with asyncio.timeout(next_s):
+                    line = await anext(lines, None)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._explained(error) from None
+        finally:
+            response.close()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -67,11 +115,18 @@ class Routes:
             await self._session.close()
             self._session = None
 
-    async def _call(self, method: str, url: str, body: dict[str, Any] | None, timeout_s: float) -> Any:
+    async def _call(
+        self,
+        method: str,
+        url: str,
+        body: dict[str, Any] | None,
+        timeout_s: float,
+        headers: Mapping[str, str] | None,
+    ) -> Any:
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(self._connect_s, timeout_s))
         try:
             async with self._open().request(
-                method, url, json=body, timeout=timeout, allow_redirects=False
+                method, url, json=body, timeout=timeout, headers=headers, allow_redirects=False
             ) as response:
                 text = bytearray()
                 async for part in response.content.iter_any():
@@ -82,6 +137,14 @@ class Routes:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise no_answer(self._name(), error) from None
         return self._json(status, text)
+
+    async def _start(self, response: aiohttp.ClientResponse, deadline: float) -> str:
+        """Read the start of what a refusal says."""
+        async with asyncio.timeout_at(deadline):
+            return (await response.content.read(65_536)).decode("utf-8", "replace")
+
+    def _explained(self, error: Exception) -> Exception:
+        return error if isinstance(error, TimeoutError) else no_answer(self._name(), error)
 
     def _json(self, status: int, text: bytearray) -> Any:
         if status >= 300:
@@ -103,3 +166,17 @@ class Routes:
                 connector=aiohttp.TCPConnector(keepalive_timeout=IDLE_CONNECTION_S),
             )
         return self._session
+
+
+async def _split(content: aiohttp.StreamReader) -> AsyncGenerator[str, None]:
+    """Split a stream into lines. A line longer than any answer's is a stranger's: ValueError."""
+    rest = b""
+    async for part in content.iter_any():
+        *lines, rest = (rest + part).split(b"\n")
+        if len(rest) > MAX_BODY:
+            raise ValueError("a line that does not end")
+        for line in lines:
+            if line.strip():
+                yield line.decode("utf-8", "replace").strip()
+    if rest.strip():
+        yield rest.decode("utf-8", "replace").strip()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -46,13 +46,15 @@ class ChatClient:
         with contextlib.suppress(openai.OpenAIError):
             await self._client.get("/models", cast_to=httpx2.Response)
 
-    async def chunks(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def chunks(
+        self, body: dict[str, Any], headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Send a chat request and give the chunks of its answer. Closing the generator closes the connection.
 
         Raises RefusedError where the server refused the request itself, BackendError for everything else.
         """
         deadline = asyncio.get_running_loop().time() + self._timeouts.first_token
-        stream = await self._open(body, deadline)
+        stream = await self._open(body, headers or {}, deadline)
         started = False
         try:
             while (chunk := await self._next(stream, None if started else deadline)) is not None:
@@ -65,11 +67,16 @@ class ChatClient:
         """Close the connections."""
         await self._client.close()
 
-    async def _open(self, body: dict[str, Any], deadline: float) -> _Stream:
+    async def _open(self, body: dict[str, Any], headers: Mapping[str, str], deadline: float) -> _Stream:
         try:
             async with asyncio.timeout_at(deadline):
                 stream = await self._client.post(
-                    "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=_Stream
+                    "/chat/completions",
+                    cast_to=object,
+                    body=body,
+                    options={"headers": headers},
+                    stream=True,
+                    stream_cls=_Stream,
                 )
         except openai.APIStatusError as error:
             raise RefusedError(error.status_code, error.response.text[:65_536]) from None
