@@ -33,7 +33,7 @@ LONGEST_BUSY_S = 30.0
 """Seconds after which a batch is embedded although somebody is being answered: at some tables always is."""
 LOOK_S = 0.25
 MOST_CHANGES = 3
-"""Of the model while one pass over the entries lasts. Two servers behind one address would never come to an end."""
+"""Of the model during one pass over the entries: two servers behind one address would never come to an end."""
 SAMPLE = "The lantern sways."
 NO_SOURCE = "Recall goes by words alone: no embedding model is set (EMBEDDING_URL or EMBEDDING_GGUF)."
 

@@ -37,7 +37,8 @@ class Job:
     """What to serve. `context` is in tokens for one slot; `cache_mib` bounds the cache of prompts, in MiB.
 
     `slots` is a folder for what the slots hold, empty for none. `flash_attention` needs less memory; without
-    it a CPU is up to twice as fast at what follows a long prompt. `embedding`: serve vectors, and no chats.
+    it a CPU is up to twice as fast at what follows a long prompt. `embedding`: serve vectors, and no chats;
+    `pooling` is llama.cpp's name for how those of all tokens become one, empty for the model's own way.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Job:
     slots: str = ""
     flash_attention: bool = True
     embedding: bool = False
+    pooling: str = ""
 
     @property
     def cache_reuse(self) -> int:
@@ -97,6 +99,10 @@ def _serve_here(job: Job, answer: TextIO) -> int:
     params.flash_attn_type = _AUTO if job.flash_attention else _OFF
     params.use_jinja = True
     params.embedding = job.embedding
+    if job.pooling:
+        params.pooling_type = getattr(
+            xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{job.pooling.upper()}"
+        )
     params.endpoint_slots = True
     params.slot_save_path = f"{job.slots}{os.sep}" if job.slots else ""
     params.ui = False
@@ -131,7 +137,9 @@ def _serve_binary(job: Job, answer: TextIO) -> int:
         "LLAMA_ARG_FIT": "off",
     }
     if job.embedding:
-        settings["LLAMA_ARG_EMBEDDINGS"] = 1
+        settings |= {"LLAMA_ARG_EMBEDDINGS": 1}
+    if job.pooling:
+        settings |= {"LLAMA_ARG_POOLING": job.pooling}
     env = os.environ | {name: str(value) for name, value in settings.items()}
     process = subprocess.Popen(  # noqa: S603  # the operator's own setting names it
         [job.binary, *(["--slot-save-path", job.slots] if job.slots else [])],

@@ -39,7 +39,8 @@ _KEY_HINT = "Set EMBEDDING_API_KEY to the key it expects."
 
 # What a model was trained to read before a query and before a text, by its name. Sources: the models' own
 # pages (intfloat/e5-base-v2, nomic-ai/nomic-embed-text-v1.5, BAAI/bge-small-en-v1.5,
-# google/embeddinggemma-300m, mixedbread-ai/mxbai-embed-large-v1, Snowflake/snowflake-arctic-embed-m, Qwen/Qwen3-Embedding-0.6B).
+# google/embeddinggemma-300m, mixedbread-ai/mxbai-embed-large-v1, Snowflake/snowflake-arctic-embed-m,
+# Qwen/Qwen3-Embedding-0.6B).
 _SEARCH = "Represent this sentence for searching relevant passages: "
 _TASK = "Instruct: Given what is said at a role-playing table, retrieve what was said about it before\nQuery:"
 _PREFIXES: tuple[tuple[re.Pattern[str], str, str], ...] = (
@@ -207,7 +208,8 @@ class EmbeddingServer:
             case 401 | 403:
                 return BackendUnavailableError(text, hint=_KEY_HINT)
             case 404 | 405 | 501:
-                return BackendUnavailableError(text, hint=_ADDRESS_HINT)
+                none = f"{sentence(self._server)} embeds nothing (HTTP {error.status})."
+                return BackendUnavailableError(none, hint=f"{_ADDRESS_HINT} llama.cpp's needs --embeddings.")
             case 429 | 502 | 503 | 504:
                 return meant if isinstance(meant, BackendBusyError) else BackendUnavailableError(text)
             case status if 300 <= status < 400:
