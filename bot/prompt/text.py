@@ -6,6 +6,8 @@ Everything here is a plain function of its argument, so that an entry gives the 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Callable
 from functools import lru_cache
 
 NAME_LENGTH = 64
@@ -23,6 +25,9 @@ _SPECIAL = re.compile(
     r"<(?=[|\uff5c<]|/?[A-Za-z_][^<>\s]{0,63}>)"  # <|im_end|> <<SYS>> </s> <end_of_turn> <think> <turn|>
     r"|\[(?=\||/?(?:[A-Z_]{2,32}|gMASK)\])"  # [INST] [/INST] [TOOL_CALLS] [|user|]
     r"|◁(?=/?think▷)"
+)
+_SENTENCE_END = re.compile(
+    r"[.!?…]{1,8}[\"'\u201d\u2019»*)_\]]{0,6}(?=\s|\Z)|[\u3002\uff01\uff1f]{1,8}[\u201d\u2019」』*)_]{0,6}"
 )
 _NOT_IN_NAMES = re.compile("[:\uff1a<>]")
 _TO_ROUND = (("[", "("), ("]", ")"), ("\uff3b", "("), ("\uff3d", ")"))
@@ -60,6 +65,15 @@ def hanging(text: str) -> str:
         return text.strip()
     lines = (line.rstrip() for line in text.split("\n"))
     return "\n  ".join(line for line in lines if line).lstrip()
+
+
+def shortened(text: str, fits: Callable[[str], bool]) -> str:
+    """Give as many whole sentences from the beginning of `text` as fit; empty if not even one does."""
+    if fits(text):
+        return text
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    place = bisect_left(ends, 1, key=lambda end: not fits(text[:end]))
+    return text[: ends[place - 1]] if place else ""
 
 
 @lru_cache(maxsize=1024)  # every line of every prompt begins with one

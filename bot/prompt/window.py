@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.errors import TableError
-from bot.prompt.log import SPOKEN, Head, render_head
+from bot.prompt.log import SPOKEN, STORY, Head, render_head
+from bot.prompt.text import shortened
 from bot.prompt.tokens import TokenCounter
 from bot.store.records import Entry, EntryKind
 
@@ -28,6 +29,12 @@ HISTORY_SHARE = 4
 """Cards are shortened while they leave the history less than a quarter of the context,"""
 LEAST_HISTORY_SHARE = 8
 """and below an eighth a scene cannot be played."""
+STORY_SHARE = 8
+LONGEST_STORY = 4096
+"""What happened before the window takes an eighth of the context at most, and so many tokens: a cut frees two
+fifths of the window, which always has room for it, and whoever reads the prompt anew has to read it too."""
+LEAST_STORY = 32
+"""Tokens of a summary below which it is rather dropped than shortened."""
 LEAST_PARAGRAPHS = 2
 """Paragraphs of a card that are never dropped."""
 MARGIN_SHARE = 64
@@ -54,13 +61,15 @@ class Budget:
     """Where the tokens of a context go, counted as the scene's counter counts.
 
     `head` is what stands in front of the log, cue and template included; `reserve` is the answer's share (the
-    request's `max_tokens`, in the server's tokens); `room` is what is left for the window.
+    request's `max_tokens`, in the server's tokens); `room` is what is left for the window. `story` is what
+    the head may have of what happened before the window.
     """
 
     context_length: int
     head: int
     reserve: int
     room: int
+    story: int = 0
 
     @property
     def high(self) -> int:
@@ -76,7 +85,10 @@ class Budget:
 def plan(
     head: Head, context_length: int, wanted: int, counter: TokenCounter, scale: float = 1.0
 ) -> tuple[Head, Budget]:
-    """Share out a context of `context_length` tokens, and shorten the cards if they leave too little of it.
+    """Share out a context of `context_length` tokens, and shorten the head if it leaves too little of it.
+
+    What happened before the window is shortened first, and the cards as if it were not there: they stay as
+    they are whatever it tells.
 
     `wanted` is the length in tokens that answers may have; small contexts grant less. `scale` is the server's
     tokens for one of the counter's (`EstimatingCounter.scale`, or billed by estimated after a refusal). The
@@ -86,7 +98,10 @@ def plan(
     reserve = max(min(wanted, context_length // RESERVE_SHARE), 1)
     usable = int((context_length - reserve - context_length // MARGIN_SHARE) / scale)
     history = int(context_length / scale)
-    head = shorten_cards(head, usable - history // HISTORY_SHARE, counter)
+    allowed = usable - history // HISTORY_SHARE
+    bare = shorten_cards(replace(head, story=()), allowed, counter)
+    story = max(min(history // STORY_SHARE, LONGEST_STORY, allowed - head_tokens(bare, counter)), 0)
+    head = shorten_story(replace(bare, story=head.story), story, counter)
     tokens = head_tokens(head, counter)
     room = usable - tokens
     if room < history // LEAST_HISTORY_SHARE:
@@ -95,7 +110,7 @@ def plan(
             " that the model can read, which leaves no room to play.",
             hint="Take a character out of the scene, shorten a card, or give the model a longer context.",
         )
-    return head, Budget(context_length, tokens, reserve, room)
+    return head, Budget(context_length, tokens, reserve, room, story)
 
 
 def head_tokens(head: Head, counter: TokenCounter) -> int:
@@ -118,6 +133,21 @@ def shorten_cards(head: Head, allowed: int, counter: TokenCounter) -> Head:
         excess -= longest.pop()
     kept = ("\n\n".join(card[: len(cost)]) for card, cost in zip(cards, costs, strict=True))
     return replace(head, cards=tuple(kept))
+
+
+def shorten_story(head: Head, allowed: int, counter: TokenCounter) -> Head:
+    """Shorten the longest summaries of a head after a sentence, until all have `allowed` tokens together.
+
+    Where there are too many of them for that, the oldest go.
+    """
+    bare = replace(head, story=())
+    if not head.story or head_tokens(head, counter) - head_tokens(bare, counter) <= allowed:
+        return head
+    room = allowed - counter.count(f"{STORY}\n\n")
+    told = head.story[max(len(head.story) - max(room, 0) // LEAST_STORY, 0) :]
+    limit = level([counter.count(f"{text}\n\n") for text in told], room) if told else 0
+    story = (shortened(text, lambda part: counter.count(f"{part}\n\n") <= limit) for text in told)
+    return replace(head, story=tuple(filter(None, story)))
 
 
 def _spare(costs: Sequence[int]) -> int:
@@ -191,18 +221,45 @@ class Window:
         Where even the entries from the last player's message on are too much, the longest of them stand
         shortened in the window from then on; `count` gives their new cost. The store keeps the whole text.
         """
-        if self._tokens + min(coming, budget.room // COMING_SHARE) <= budget.high:
+        if self._fits(budget, coming):
             return ()
-        asked = len(self._entries) if before is None else bisect_left(self._entries, before, key=_seq)
-        start = cut(self._entries, budget.low, asked)
+        start, too_much = self._cut(budget, before)
+        gone = self._drop(start)
+        if too_much:
+            self._shorten(budget.low, count)
+        return gone
+
+    def leaving(self, budget: Budget, before: int | None = None, coming: int = 0) -> tuple[Entry, ...]:
+        """Give what `fit` would cut off now."""
+        return () if self._fits(budget, coming) else tuple(self._entries[: self._cut(budget, before)[0]])
+
+    def drop(self, through: int, before: int | None = None) -> tuple[Entry, ...]:
+        """Cut the window after a place (`seq`) in the log, and give what left it.
+
+        The last player's message and what follows it stay, as with `fit`.
+        """
+        asked = self._asked(before)
+        last = next((i for i in range(asked - 1, -1, -1) if self._entries[i].kind is EntryKind.PLAYER), 0)
+        return self._drop(min(bisect_right(self._entries, through, key=_seq), last))
+
+    def _fits(self, budget: Budget, coming: int) -> bool:
+        return self._tokens + min(coming, budget.room // COMING_SHARE) <= budget.high
+
+    def _asked(self, before: int | None) -> int:
+        return len(self._entries) if before is None else bisect_left(self._entries, before, key=_seq)
+
+    def _cut(self, budget: Budget, before: int | None) -> tuple[int, bool]:
+        """Give the index at which `fit` cuts, and whether what is left then is still too much."""
+        start = cut(self._entries, budget.low, self._asked(before))
         too_much = sum(map(_cost, self._entries[start:])) > budget.high
         if too_much:
             start = max(start, len(self._entries) - max(budget.low // LEAST_PIECE, 1))
+        return start, too_much
+
+    def _drop(self, start: int) -> tuple[Entry, ...]:
         gone = tuple(self._entries[:start])
         self._entries = self._entries[start:]
         self._tokens = sum(map(_cost, self._entries))
-        if too_much:
-            self._shorten(budget.low, count)
         return gone
 
     def _shorten(self, room: int, count: CountEntry) -> None:

@@ -68,7 +68,7 @@ def test_a_session_always_fits_moves_on_and_keeps_the_last_message(log: list[Ent
 @given(log=sessions(longest=30, most_words=30), low=st.integers(50, 800))
 def test_a_cut_never_leaves_an_answer_without_what_it_answers(log: list[Entry], low: int) -> None:
     if last_said(log) is not None:
-        assert log[cut(log, low)].kind in {EntryKind.PLAYER, EntryKind.NOTE, EntryKind.LORE}
+        assert log[cut(log, low)].kind in {EntryKind.PLAYER, EntryKind.NOTE, EntryKind.LORE, EntryKind.MEMORY}
 
 
 def test_nothing_is_cut_before_the_window_is_full_and_then_far() -> None:
