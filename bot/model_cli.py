@@ -161,13 +161,16 @@ def _quant(options: argparse.Namespace) -> int:
 def _pull(options: argparse.Namespace) -> int:
     from bot.model.library import catalogue, env_file, hub  # noqa: PLC0415  # as said above
 
-    repository = options.model if "/" in options.model else catalogue.find(options.model).gguf
+    repository, quantization = options.model, options.quant
+    if "/" not in repository:
+        known = catalogue.find(repository)
+        repository, quantization = known.gguf, known.only or quantization
     if not repository:
         raise TableError(
             f"Where {options.model} is kept is not known.", hint="Name a repository: OWNER/NAME."
         )
     source = hub.Hub()
-    chosen = hub.choose(source.files(repository), options.quant, repository)
+    chosen = hub.choose(source.files(repository), quantization, repository)
     fetched = [source.fetch(repository, file, options.into, _say) for file in chosen]
     env_file.point_at(fetched[0], options.env)
     print(f"Fetched and checked. {options.env} now says {env_file.line_for(fetched[0])}")
@@ -190,7 +193,7 @@ def _model(options: argparse.Namespace) -> tuple[Shape, str, str]:
         found = inspector.inspect(options.model)
         return found.shape, found.path, found.kind
     known = catalogue.find(options.model)
-    return known.shape(options.quant), f"{known.name}.{options.quant}.gguf", "GGUF"
+    return known.shape(options.quant), f"{known.name}.{known.only or options.quant}.gguf", "GGUF"
 
 
 def _from_numbers(options: argparse.Namespace) -> Shape:

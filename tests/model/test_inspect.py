@@ -218,4 +218,4 @@ def test_a_plan_of_a_file_says_how_to_start_it(tiny_gguf: Path, capsys: pytest.C
     assert told["fits"]
     assert told["commands"]["llama.cpp"].endswith("-c 4000 -np 4 -ngl 3 -fa on -ctk q8_0 -ctv q8_0 --jinja")
     assert "--quantkv 1" in told["commands"]["KoboldCpp"]
-    assert "EXL2" in told["commands"]["TabbyAPI"]
+    assert "EXL3" in told["commands"]["TabbyAPI"]

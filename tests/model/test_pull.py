@@ -20,7 +20,7 @@ from bot.model.library.env_file import point_at
 from bot.model.library.hub import HubFile, choose
 from bot.settings import load_settings
 
-REPOSITORY = "ggml-org/gpt-oss-20b-GGUF"
+REPOSITORY = "Qwen/Qwen3-8B-GGUF"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MODEL = bytes(range(256)) * 4000
 
@@ -136,7 +136,7 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
 
 def pull(folder: Path, *words: str) -> int:
     into = ["--into", str(folder / "models"), "--env", str(folder / ".env")]
-    return cli.main(["model", "pull", "gpt-oss-20b", *into, *words])
+    return cli.main(["model", "pull", "qwen3-8b", *into, *words])
 
 
 def fetched(folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 
 from bot import cli
 from bot.errors import TableError
+from bot.model.library import here
 from bot.model.library.cache import Use
 from bot.model.library.catalogue import catalogue, find, suggest
 from bot.model.library.gpus import Gpu, detect
@@ -18,16 +19,42 @@ def test_the_catalogue_is_whole() -> None:
     for entry in entries:
         assert entry.heads % entry.kv_heads == 0
         assert entry.note.endswith(".")
+        assert "safetensors" in entry.formats
         assert entry.parameters * 1e9 > entry.layers * 2 * entry.hidden**2
 
 
 @pytest.mark.parametrize(
-    ("name", "per_token"), [("llama-3.1-8b", 131072), ("mythomax-13b", 819200), ("deepseek-v3", 61 * 576 * 2)]
+    ("name", "per_token"),
+    [
+        ("llama-3.1-8b", 131072),
+        ("mythomax-13b", 819200),
+        ("deepseek-v3", 61 * 576 * 2),
+        ("qwen3.5-9b", 8 * 2 * 4 * 256 * 2),  # every fourth layer attends
+        ("gemma-4-31b", 10 * 2 * 4 * 512 * 2),  # every sixth layer sees everything, with heads of its own
+        (
+            "gemma-4-e4b",
+            4 * 2 * 2 * 512 * 2,
+        ),  # as are four of the first 24 layers, whose cache the others use
+    ],
 )
 def test_what_a_token_costs(name: str, per_token: int) -> None:
     machine = Machine(24 * GIB, 64 * GIB)
     [plan] = [one.plan for one in suggest(machine, Use(8192), "Q4_K_M") if one.model.name == name]
     assert plan.cache.per_token == per_token
+
+
+@pytest.mark.parametrize("tier", [0, 8, 12, 16, 24, 48])
+def test_every_size_of_machine_is_thought_of(tier: int) -> None:
+    machine = Machine(tier * GIB, 32 * GIB)
+    runs = [one.model.name for one in suggest(machine, Use(8192), "Q4_K_M") if one.verdict != "no"]
+    assert runs
+    assert [entry for entry in catalogue() if entry.tier == tier]
+
+
+def test_what_comes_in_one_quantization_alone_is_planned_as_that() -> None:
+    known = find("gpt-oss-20b")
+    assert known.shape("Q8_0").weights.total == known.shape("Q4_K_M").weights.total
+    assert 12.0e9 < known.shape("Q4_K_M").weights.total < 12.2e9
 
 
 def test_what_runs_here_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +68,7 @@ def test_what_runs_here_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     assert "✓ llama-3.2-3b" in table
     assert "CPU, about" in table
     assert "  llama-3.3-70b" in table
+    assert "8.03 billion parameters, 32 layers, 32 heads (8 KV), 131072 tokens; GGUF, EXL2" in table
 
 
 def test_a_known_name_can_be_planned_and_a_near_one_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,6 +104,19 @@ def test_tools_that_say_nothing_of_use(told: str) -> None:
     assert detect(lambda _: told, "linux") == []
 
 
+def test_a_processors_own_graphics_are_no_second_card() -> None:
+    told = {"card0": {"VRAM Total Memory (B)": "17163091968"}, "card1": {"VRAM Total Memory (B)": "67108864"}}
+    found = detect(lambda command: json.dumps(told) if command[0] == "rocm-smi" else "", "linux")
+    assert [gpu.name for gpu in found] == ["AMD card0"]
+
+
+def test_shared_memory_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(here, "detect", lambda ram: [Gpu("Apple GPU", ram * 2 // 3, shared=True)])
+    assert here.machine(ram=24 * GIB) == Machine(16 * GIB, 8 * GIB)
+    assert here.machine(vram=10 * GIB, ram=24 * GIB) == Machine(10 * GIB, 24 * GIB)
+
+
 def test_apples_memory_is_shared() -> None:
     assert detect(lambda _: "0\n", "darwin", ram=24 * GIB) == [Gpu("Apple GPU", 16 * GIB, shared=True)]
+    assert detect(lambda _: "0\n", "darwin", ram=64 * GIB) == [Gpu("Apple GPU", 48 * GIB, shared=True)]
     assert detect(lambda _: "20480\n", "darwin", ram=24 * GIB) == [Gpu("Apple GPU", 20 * GIB, shared=True)]

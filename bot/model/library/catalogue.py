@@ -34,15 +34,25 @@ class Known:
     vocabulary: int
     context: int
     licence: str
+    formats: tuple[str, ...]
     note: str
     active: float = 0
     window: int = 0
+    state: int = 0
     every: int = 1
+    whole_kv_heads: int = 0
+    whole_head_size: int = 0
+    shared: int = 0
     latent: int = 0
     gguf: str = ""
+    only: str = ""
+    bits: float = 0
 
     def shape(self, quantization: str) -> Shape:
-        """Give its shape in a mixture of types. Raises TableError for one that has no known size."""
+        """Give its shape in a mixture of types, or in the only one there is.
+
+        Raises TableError for a mixture that has no known size.
+        """
         numbers = Numbers(
             hidden=self.hidden,
             layers=self.layers,
@@ -53,7 +63,7 @@ class Known:
             context=self.context,
             parameters=self.parameters,
             active_parameters=self.active,
-            bits=bits_of(quantization),
+            bits=self.bits or bits_of(quantization),
         )
         shape = from_numbers(numbers)
         return replace(
@@ -63,8 +73,12 @@ class Known:
     def _layer(self, number: int, layer: Layer) -> Layer:
         if self.latent:
             return Layer(keys=self.latent)
-        whole = number % self.every == self.every - 1
-        return layer if whole or not self.window else replace(layer, window=self.window)
+        if number >= self.layers - self.shared:
+            layer = Layer()
+        elif number % self.every == self.every - 1:
+            width = self.whole_kv_heads * self.whole_head_size
+            return Layer(width, width) if width else layer
+        return Layer(state=self.state) if self.state else replace(layer, window=self.window)
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,10 @@ def catalogue() -> list[Known]:
     """Read the catalogue, by the tier for which lists name the models."""
     names = {field.name for field in fields(Known)}
     entries: list[dict[str, Any]] = tomllib.loads(_FILE.read_text(encoding="utf-8"))["model"]
-    known = [Known(**{key: entry[key] for key in names & entry.keys()}) for entry in entries]
+    known = [
+        Known(**{key: entry[key] for key in names & entry.keys()} | {"formats": tuple(entry["formats"])})
+        for entry in entries
+    ]
     return sorted(known, key=lambda entry: entry.tier)
 
 

@@ -15,6 +15,10 @@ Run = Callable[[list[str]], str]
 _MIB = 1024**2
 _TIMEOUT = 5
 """Seconds; a driver that hangs is as good as none."""
+_SMALLEST = 1024**3
+"""Bytes; what has less beside a larger card is the processor's own graphics: Ryzen's report 64 to 512 MiB."""
+_SHARE_SMALL, _SHARE_LARGE, _LARGE = 2 / 3, 3 / 4, 36 * 1024**3
+"""What macOS lets Metal have of the RAM, by default and as seen on machines below and above so many bytes."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,13 @@ def _amd(run: Run) -> list[Gpu]:
         for name, card in cards.items()
         if isinstance(card, dict)
     }
-    return [Gpu(f"AMD {name}", int(size)) for name, size in sizes.items() if size.isdigit()]
+    found = [Gpu(f"AMD {name}", int(size)) for name, size in sizes.items() if size.isdigit()]
+    return [gpu for gpu in found if gpu.memory >= _SMALLEST] or found
 
 
 def _metal(run: Run, ram: int) -> list[Gpu]:
-    """Apple's GPUs use the RAM: what `iogpu.wired_limit_mb` allows, by default about two thirds of it."""
+    """Apple's GPUs use the RAM: what `iogpu.wired_limit_mb` allows, 0 being macOS's own share of it."""
     limit = run(["sysctl", "-n", "iogpu.wired_limit_mb"]).strip()
-    allowed = int(limit) * _MIB if limit.isdigit() and int(limit) else ram * 2 // 3
+    share = _SHARE_LARGE if ram >= _LARGE else _SHARE_SMALL
+    allowed = int(limit) * _MIB if limit.isdigit() and int(limit) else int(ram * share)
     return [Gpu("Apple GPU", allowed, shared=True)] if allowed else []

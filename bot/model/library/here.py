@@ -8,6 +8,14 @@ from bot.model.library.plan import Machine
 
 
 def machine(vram: int | None = None, ram: int | None = None) -> Machine:
-    """Give the machine's memory, or what is said instead of it, in bytes. Blocks: it asks the GPU's tools."""
+    """Give the machine's memory, or what is said instead of it, in bytes. Blocks: it asks the GPU's tools.
+
+    Where GPU and processor share the memory, as Apple's do, it is counted once: what Metal may have is the
+    GPU's, the rest is the RAM's.
+    """
     memory = (hardware.total_memory() or 0) if ram is None else ram
-    return Machine(sum(gpu.memory for gpu in detect(ram=memory)) if vram is None else vram, memory)
+    if vram is not None:
+        return Machine(vram, memory)
+    found = detect(ram=memory)
+    shared = sum(gpu.memory for gpu in found if gpu.shared)
+    return Machine(sum(gpu.memory for gpu in found), max(0, memory - shared))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.model.library.catalogue import Suggestion
+from bot.model.library.catalogue import Known, Suggestion
 from bot.model.library.inspection import Inspection
 from bot.model.library.plan import GIB, Machine, Plan
 
@@ -175,6 +175,7 @@ def suggestions_as_json(found: list[Suggestion]) -> list[Json]:
             "kv_heads": one.model.kv_heads,
             "trained_context": one.model.context,
             "licence": one.model.licence,
+            "formats": list(one.model.formats),
             "gguf": one.model.gguf,
             "note": one.model.note,
             "runs_on": one.verdict,
@@ -188,7 +189,15 @@ def suggestion_as_line(one: Suggestion) -> str:
     """Give a suggestion as a line of a chat."""
     speed = f"about {_speed(one.plan.tokens_per_second)} tokens/s"
     takes = f"{size(one.plan.total)} with {one.plan.use.context} tokens"
-    return f"**{one.model.title}**: {takes}, on {one.verdict}, {speed}"
+    return f"**{one.model.title}** ({', '.join(one.model.formats)}): {takes}, on {one.verdict}, {speed}"
+
+
+def _facts(model: Known) -> str:
+    active = f" ({model.active:g} active)" if model.active else ""
+    return (
+        f"{model.title}, {model.licence}: {model.parameters:g} billion parameters{active}, "
+        f"{model.layers} layers, {model.heads} heads ({model.kv_heads} KV), {model.context} tokens; {', '.join(model.formats)}"
+    )
 
 
 def suggestions_as_text(found: list[Suggestion], machine: Machine, quantization: str) -> str:
@@ -197,21 +206,21 @@ def suggestions_as_text(found: list[Suggestion], machine: Machine, quantization:
     lines = [
         head,
         "",
-        f"  {'name':<18} {'weights':>10} {'KV cache':>10} {'together':>10} {'tokens':>7}  runs on",
+        f"  {'name':<22} {'weights':>10} {'KV cache':>10} {'together':>10} {'tokens':>7}  runs on",
     ]
-    tier = 0
+    tier = -1
     for one in found:
         if one.model.tier != tier:
             tier = one.model.tier
-            lines.append(f"named for {tier} GiB")
+            lines.append(f"named for {tier} GiB" if tier else "named for a CPU alone")
         mark = " " if one.verdict == "no" else "✓"
         speed = f", about {_speed(one.plan.tokens_per_second)} tokens/s" if one.plan.fits else ""
         lines.append(
-            f"{mark} {one.model.name:<18} {size(one.plan.shape.weights.total):>10} "
+            f"{mark} {one.model.name:<22} {size(one.plan.shape.weights.total):>10} "
             f"{size(one.plan.cache.total):>10} {size(one.plan.total):>10} {one.plan.use.context:>7}  "
             f"{one.verdict}{speed}"
         )
-        lines.append(f"    {one.model.title}, {one.model.licence}. {one.model.note}")
+        lines += [f"    {_facts(one.model)}", f"    {one.model.note}"]
     return "\n".join(
         [*lines, "", "Sizes of weights and speeds are estimates. Memory for images is not counted."]
     )

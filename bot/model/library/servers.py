@@ -1,17 +1,24 @@
 """How to start each server with a plan's numbers.
 
-Sources: ggml-org/llama.cpp tools/server/README.md; LostRuins/koboldcpp wiki; theroyallab/tabbyAPI
-config_sample.yml; vLLM `vllm serve --help`; lmstudio.ai/docs/cli/load.
+Read in, of 2026: llama-server's own list of options (b11549); koboldcpp.py 1.117 (its argparse); tabbyAPI
+config_sample.yml; docs.vllm.ai, `vllm serve` and quantization/gguf.md; lmstudio.ai/docs/cli/local-models.
+None but llama.cpp was run. Not verified: that LM Studio lists an imported file under the name it has here.
 """
 
 from __future__ import annotations
 
+import math
 import shlex
+from pathlib import PurePath
 
-from bot.model.library.plan import Plan
+from bot.model.library.plan import GIB, Plan
 
-_KOBOLD_CACHE = {"f16": None, "q8_0": 1, "q4_0": 2}
-_TABBY_CACHE = {"f16": "FP16", "q8_0": "Q8", "q4_0": "Q4"}
+_KOBOLD_CACHE = {"f32": "", "f16": "", "bf16": "bf16", "q8_0": "1", "q4_0": "2", "iq4_nl": "2"}
+"""Older versions know the numbers alone, newer ones both; every other type is rounded up to q5_1."""
+_EXL3_CACHE = {"q8_0": "8,8", "q5_1": "6,6", "q5_0": "6,6", "q4_1": "5,5", "q4_0": "4,4", "iq4_nl": "4,4"}
+_EXL2_CACHE = {"q8_0": "Q8", "q5_1": "Q6", "q5_0": "Q6", "q4_1": "Q6", "q4_0": "Q4", "iq4_nl": "Q4"}
+_TABBY_CELLS = 256
+"""tabbyAPI's cache comes in steps of so many tokens."""
 
 
 def commands(plan: Plan, path: str, kind: str) -> dict[str, str]:
@@ -25,9 +32,9 @@ def commands(plan: Plan, path: str, kind: str) -> dict[str, str]:
         "llama.cpp": _llama(plan, path) if gguf else no_gguf,
         "KoboldCpp": _kobold(plan, path) if gguf else no_gguf,
         "LM Studio": _studio(plan, path) if gguf else no_gguf,
-        "TabbyAPI": _tabby(plan, path)
+        "TabbyAPI": _tabby(plan, path, kind)
         if kind in {"EXL2", "EXL3", "GPTQ"}
-        else "reads EXL2, EXL3 and GPTQ folders",
+        else "reads EXL3 folders (older versions: EXL2, GPTQ)",
         "vLLM": _vllm(plan, path, kind),
     }
 
@@ -40,31 +47,41 @@ def _llama(plan: Plan, path: str) -> str:
 
 
 def _kobold(plan: Plan, path: str) -> str:
-    """KoboldCpp answers one request at a time, so its context is one scene's."""
+    """KoboldCpp answers one request at a time unless told otherwise, so its context is one scene's."""
     use = plan.use
-    kind = _KOBOLD_CACHE.get(use.cache_type, 1)
-    cache = [] if kind is None else ["--quantkv", str(kind)]
-    words = ["koboldcpp", "--model", path, "--contextsize", str(use.context)]
-    return shlex.join([*words, "--gpulayers", str(plan.gpu_layers), "--flashattention", *cache])
+    kind = _KOBOLD_CACHE.get(use.cache_type, "q5_1")
+    cache = ["--quantkv", kind] if kind else []
+    gpu = ["--usecuda", "--gpulayers", str(plan.gpu_layers)] if plan.gpu_layers else ["--usecpu"]
+    words = ["koboldcpp", "--model", path, "--contextsize", str(use.context), *gpu]
+    return shlex.join([*words, "--flashattention", *cache, "--jinja", "--skiplauncher"])
 
 
 def _studio(plan: Plan, path: str) -> str:
+    use = plan.use
     share = plan.gpu_layers / (len(plan.shape.layers) + 1)
     gpu = "max" if share == 1 else f"{share:.2f}" if share else "off"
-    words = ["lms", "load", path, "--context-length", str(plan.use.context), "--gpu", gpu]
-    return shlex.join(words)
+    name = PurePath(path).name.removesuffix(".gguf").lower()
+    load = ["lms", "load", name, "--context-length", str(use.context), "--parallel", str(use.parallel)]
+    note = "" if use.cache_type == "f16" else "   (the cache's type is set in the app)"
+    return f"{shlex.join(['lms', 'import', '-y', '-l', path])} && {shlex.join([*load, '--gpu', gpu])}{note}"
 
 
-def _tabby(plan: Plan, path: str) -> str:
+def _tabby(plan: Plan, path: str, kind: str) -> str:
+    """Give the part of its config.yml; the server itself is then started without any options."""
     use = plan.use
-    name = path.rstrip("/").rpartition("/")[2]
+    place = PurePath(path)
+    cells = -(-use.context * use.parallel // _TABBY_CELLS) * _TABBY_CELLS
     settings = {
-        "model_name": name,
+        "model_dir": str(place.parent),
+        "model_name": place.name,
         "max_seq_len": use.context,
-        "cache_size": use.context * use.parallel,
-        "cache_mode": _TABBY_CACHE.get(use.cache_type, "Q8"),
+        "cache_size": cells,
+        "cache_mode": (_EXL3_CACHE if kind == "EXL3" else _EXL2_CACHE).get(use.cache_type, "FP16"),
+        "max_batch_size": use.parallel,
     }
-    return "config.yml: model: {" + ", ".join(f"{key}: {value}" for key, value in settings.items()) + "}"
+    lines = "".join(f"\n    {name}: {value}" for name, value in settings.items())
+    note = "" if kind == "EXL3" else f" (its branch exl2-checkpoint, the last that reads {kind})"
+    return f"in config.yml{note}\n  model:{lines}"
 
 
 def _vllm(plan: Plan, path: str, kind: str) -> str:
@@ -72,6 +89,12 @@ def _vllm(plan: Plan, path: str, kind: str) -> str:
         return "does not read EXL2 or EXL3"
     use = plan.use
     words = ["vllm", "serve", path, "--max-model-len", str(use.context), "--max-num-seqs", str(use.parallel)]
-    cache = [] if use.cache_type == "f16" else ["--kv-cache-dtype", "fp8"]
-    note = "   (its support of GGUF is experimental)" if kind == "GGUF" else ""
-    return shlex.join([*words, *cache]) + note
+    cache = [] if use.cache_type in {"f16", "bf16", "f32"} else ["--kv-cache-dtype", "fp8"]
+    beside = max(0, len(plan.shape.layers) + 1 - plan.gpu_layers)
+    offload = ["--cpu-offload-gb", str(math.ceil(plan.cpu / GIB))] if beside and plan.gpu_layers else []
+    if kind == "GGUF":
+        words += ["--tokenizer", "OWNER/NAME"]
+    note = (
+        "   (experimental: vllm-gguf-plugin, and the original model as tokenizer)" if kind == "GGUF" else ""
+    )
+    return shlex.join([*words, *cache, *offload]) + note
