@@ -118,3 +118,37 @@ recalled = Table(
     Column("score", Float, nullable=False),
     Index("ix_recalled_source_id", "source_id"),
 )
+
+PASSAGES = (
+    # What was said and noted, to be searched by words. The row of an entry is `scene_id << 32 | seq`: a scene
+    # is one range of rows, and neighbours in the log are neighbours here. Only the index is kept.
+    """
+    CREATE VIRTUAL TABLE passages USING fts5(
+        speaker, text, content='', detail='none', tokenize='porter unicode61 remove_diacritics 2'
+    )
+    """,
+    """
+    CREATE TRIGGER passages_insert AFTER INSERT ON entries
+    WHEN new.kind IN ('player', 'answer', 'opening', 'note') BEGIN
+        INSERT INTO passages (rowid, speaker, text)
+        VALUES (new.scene_id << 32 | new.seq, new.speaker, substr(new.text, 1, 20000));
+    END
+    """,
+    """
+    CREATE TRIGGER passages_delete AFTER DELETE ON entries
+    WHEN old.kind IN ('player', 'answer', 'opening', 'note') BEGIN
+        INSERT INTO passages (passages, rowid, speaker, text)
+        VALUES ('delete', old.scene_id << 32 | old.seq, old.speaker, substr(old.text, 1, 20000));
+    END
+    """,
+    """
+    CREATE TRIGGER passages_update AFTER UPDATE OF speaker, text ON entries
+    WHEN old.kind IN ('player', 'answer', 'opening', 'note') BEGIN
+        INSERT INTO passages (passages, rowid, speaker, text)
+        VALUES ('delete', old.scene_id << 32 | old.seq, old.speaker, substr(old.text, 1, 20000));
+        INSERT INTO passages (rowid, speaker, text)
+        VALUES (new.scene_id << 32 | new.seq, new.speaker, substr(new.text, 1, 20000));
+    END
+    """,
+)
+"""What SQLAlchemy has no words for: the lexical index, and the triggers that keep it, in SQLite's own SQL."""

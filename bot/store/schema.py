@@ -74,6 +74,8 @@ def _version(connection: sqlalchemy.Connection) -> str | None:
 
 def _create(connection: sqlalchemy.Connection) -> None:
     memory_tables.recalled.metadata.create_all(connection)  # of all tables: these are imported last
+    for sql in memory_tables.PASSAGES:
+        connection.exec_driver_sql(sql)
     connection.execute(text(CREATE_VERSION_TABLE))
     connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 

@@ -28,6 +28,7 @@ def upgrade() -> None:
     _knowledge()
     _summaries()
     _recall()
+    _passages()
     # Whoever is in a cast now has been there from the start, as far as is known.
     op.execute('INSERT INTO presence (scene_id, persona, first_seq) SELECT scene_id, persona, 0 FROM "cast"')
     op.execute(SESSIONS)
@@ -134,6 +135,53 @@ def _recall() -> None:
         ),
     )
     op.create_index("ix_recalled_source_id", "recalled", ["source_id"])
+
+
+def _passages() -> None:
+    """Index what was said by its words."""
+    op.execute(
+        """
+        CREATE VIRTUAL TABLE passages USING fts5(
+            speaker, text, content='', detail='none', tokenize='porter unicode61 remove_diacritics 2'
+        )
+        """
+    )
+    op.execute(
+        """
+        CREATE TRIGGER passages_insert AFTER INSERT ON entries
+        WHEN new.kind IN ('player', 'answer', 'opening', 'note') BEGIN
+            INSERT INTO passages (rowid, speaker, text)
+            VALUES (new.scene_id << 32 | new.seq, new.speaker, substr(new.text, 1, 20000));
+        END
+        """
+    )
+    op.execute(
+        """
+        CREATE TRIGGER passages_delete AFTER DELETE ON entries
+        WHEN old.kind IN ('player', 'answer', 'opening', 'note') BEGIN
+            INSERT INTO passages (passages, rowid, speaker, text)
+            VALUES ('delete', old.scene_id << 32 | old.seq, old.speaker, substr(old.text, 1, 20000));
+        END
+        """
+    )
+    op.execute(
+        """
+        CREATE TRIGGER passages_update AFTER UPDATE OF speaker, text ON entries
+        WHEN old.kind IN ('player', 'answer', 'opening', 'note') BEGIN
+            INSERT INTO passages (passages, rowid, speaker, text)
+            VALUES ('delete', old.scene_id << 32 | old.seq, old.speaker, substr(old.text, 1, 20000));
+            INSERT INTO passages (rowid, speaker, text)
+            VALUES (new.scene_id << 32 | new.seq, new.speaker, substr(new.text, 1, 20000));
+        END
+        """
+    )
+    op.execute(
+        """
+        INSERT INTO passages (rowid, speaker, text)
+        SELECT scene_id << 32 | seq, speaker, substr(text, 1, 20000) FROM entries
+        WHERE kind IN ('player', 'answer', 'opening', 'note')
+        """
+    )
 
 
 def _of(table: str, what: str) -> sa.ForeignKeyConstraint:
