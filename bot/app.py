@@ -15,6 +15,7 @@ from bot.errors import SetupError
 from bot.model.backends import Backends
 from bot.persona.library import PersonaLibrary
 from bot.persona.personas import Personas
+from bot.scene.adapters import Adapters
 from bot.scene.direction import Direction
 from bot.scene.inside import Inside
 from bot.scene.lineage import Lineage
@@ -23,6 +24,7 @@ from bot.scene.lorebooks import Lorebooks
 from bot.scene.model_choices import ModelChoices
 from bot.scene.prompter import Prompter
 from bot.scene.reports import Reports
+from bot.scene.swaps import Swaps
 from bot.scene.table import Table
 from bot.scene.turn import Answering
 from bot.scene.warming import Warming
@@ -104,7 +106,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         await table.open()
         backends.subscribe(table.tell_switch)
         backends.start()
-        direction, reports = Direction(table, rng), Reports(table, backends)
+        direction, reports = Direction(table, rng), Reports(table, backends, models, prompter)
         files = PersonaFiles(
             client,
             library,
@@ -117,7 +119,16 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
             Listening(client, table, backends),
             SceneCommands(direction, table, reports, listens=listen),
             PersonaCommands(direction, table, personas, files),
-            ModelCommands(direction, table, reports, backends),
+            ModelCommands(
+                direction,
+                table,
+                reports,
+                backends,
+                personas,
+                Swaps(table, direction, backends, models, prompter),
+                Adapters(backends, personas, models),
+                clock,
+            ),
             LoreCommands(books, lore, table),
             InsideCommands(client, Inside(store, prompter, backends, personas, models), reports),
             Help(),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from bot.errors import TableError
+from bot.errors import BackendError, TableError
+from bot.model.failures import sentence
 from bot.store import log, turns
 from bot.store.records import Entry, EntryKind, SceneState
 
 if TYPE_CHECKING:
+    from bot.model.backend import Backend, ModelInfo
     from bot.model.backends import Backends
-    from bot.model.standing import BackendStatus, Offer
+    from bot.model.standing import BackendStatus
+    from bot.scene.model_choices import ModelChoices
+    from bot.scene.prompter import Prompter
     from bot.scene.scene import Scene
     from bot.scene.table import Table
 
@@ -19,8 +24,8 @@ RECAP_CHARACTERS = 1900
 QUOTE_CHARACTERS = 220
 
 
-def backend_line(status: BackendStatus) -> str:
-    """Say how one model server stands."""
+def backend_line(status: BackendStatus, *, exact: bool | None = None) -> str:
+    """Say how one model server stands; `exact`: whether its counts are, if that was found out."""
     if status.state == "down":
         return f"✗ {status.error}"
     if status.state == "standby":
@@ -31,7 +36,7 @@ def backend_line(status: BackendStatus) -> str:
         if status.context_length
         else "a context it does not tell"
     )
-    counts = "counted exactly" if status.exact_counts else "estimated"
+    counts = "counted exactly" if (status.exact_counts if exact is None else exact) else "estimated"
     waiting = f" {status.running} answers under way, {status.waiting} waiting." if status.running else ""
     return f"✓ {status.name}{model}, {context}, tokens are {counts}.{waiting}{_cached(status)}"
 
@@ -43,18 +48,24 @@ def _cached(status: BackendStatus) -> str:
     return f" Of {status.prompt_tokens:,} prompt tokens it had {share:.0%} cached."
 
 
-def offer_line(offer: Offer) -> str:
-    """Say what one model is and who has it."""
-    context = f", {offer.model.context_length} tokens" if offer.model.context_length else ""
-    return f"`{offer.model.name}` on {offer.backend}{context}"
+def offer_line(model: ModelInfo) -> str:
+    """Say what one model is: its context, its files, whether it is loaded."""
+    mark = "○" if model.loaded is False else "●"
+    context = f"{model.context_length:,} tokens" if model.context_length else ""
+    files = " ".join(filter(None, [model.format, model.quantization]))
+    adapter = f"LoRA of {model.adapter_of}" if model.adapter_of else ""
+    asleep = "not loaded" if model.loaded is False else ""
+    return " · ".join(filter(None, [f"{mark} `{model.name}`", context, files, adapter, asleep]))
 
 
 class Reports:
     """Answers questions about scenes."""
 
-    def __init__(self, table: Table, backends: Backends) -> None:
+    def __init__(self, table: Table, backends: Backends, models: ModelChoices, prompter: Prompter) -> None:
         self._table = table
         self._backends = backends
+        self._models = models
+        self._prompter = prompter
 
     def scene_in(self, channel_id: int | None) -> Scene:
         """Give the scene of a channel. Raises TableError if there is none."""
@@ -98,19 +109,68 @@ class Reports:
         return f"**{scene.record.title}**, lately:\n{told}"
 
     async def models(self) -> list[str]:
-        """Say which models there are, one on each line."""
-        return [offer_line(offer) for offer in await self._backends.models()] or ["No server offers a model."]
+        """Say what every server offers, one model on each line, and which servers cannot be asked now."""
+        lines: list[str] = []
+        server = ""
+        for offer in await self._backends.models():
+            if offer.backend != server:
+                server = offer.backend
+                lines.append(f"**{sentence(server)}**")
+            lines.append(offer_line(offer.model))
+        down = [status for status in await self._backends.status() if status.state == "down"]
+        return [*lines, *map(backend_line, down)] or ["No server offers a model."]
 
     async def model_info(self, scene: Scene | None) -> list[str]:
         """Say which servers there are, and what answers in this scene."""
-        lines = [backend_line(status) for status in await self._backends.status()]
+        lines = [
+            backend_line(status, exact=await self._is_exact(status.backend, None))
+            for status in await self._backends.status()
+        ]
         if scene is None:
             return lines
         chosen = scene.record.model
         lines.append(
             f"This scene asks for: {chosen}." if chosen else "This scene takes the server's own choice."
         )
-        return [*lines, *self._last_answer(scene)]
+        return [*lines, *await self._lead(scene), *self._wishes(scene), *self._last_answer(scene)]
+
+    async def _is_exact(self, backend: Backend | None, model: str | None) -> bool | None:
+        """Find out whether prompts are counted exactly; None where the server cannot be asked."""
+        if backend is not None:
+            with contextlib.suppress(BackendError):
+                return await self._prompter.is_exact(backend, model)
+        return None
+
+    async def _lead(self, scene: Scene) -> list[str]:
+        """Say what would answer for the scene's lead now, and what of the cast's sampling it goes without."""
+        wanted = self._models.model(scene, self._table.personas.get(scene.record.lead))
+        backend = self._backends.at_hand(wanted, scene.id)
+        if backend is None:
+            return []
+        model = self._backends.model_for(backend, wanted)
+        name = model or next((one.name for one in await backend.models()), "its own model")
+        length = await backend.context_length(model)
+        context = f", a context of {length} tokens" if length else ""
+        exact = await self._is_exact(backend, model)
+        counts = "" if exact is None else ", tokens are " + ("counted exactly" if exact else "estimated")
+        lines = [f"Next: {backend.name}, {name}{context}{counts}."]
+        cast = [one for one in map(self._table.personas.get, scene.cast) if one]
+        dropped = dict.fromkeys(name for one in cast for name in backend.dropped(one.sampling))
+        if dropped:
+            lines.append(f"{sentence(backend.name)} has no {', '.join(dropped)}: answers go without.")
+        return lines
+
+    def _wishes(self, scene: Scene) -> list[str]:
+        """Say which of the cast have a model or an adapter of their own."""
+        lines = []
+        for one in filter(None, map(self._table.personas.get, scene.cast)):
+            chosen = self._models.of(scene.record.guild_id, one.slug)
+            if model := chosen.model or one.model:
+                by = "chosen on this server" if chosen.model else "by their file"
+                lines.append(f"{one.name} asks for: {model} ({by}).")
+            if adapter := self._models.adapter(scene.record.guild_id, one):
+                lines.append(f"{one.name} speaks with the adapter {adapter.name} at {adapter.scale:g}.")
+        return lines
 
     def _cast(self, scene: Scene) -> list[str]:
         shown = []
