@@ -175,10 +175,16 @@ def _either(names: Iterable[str]) -> str:
     return "|".join(re.escape(name) for name in sorted(names, key=lambda name: (-len(name), name)))
 
 
+def whole_sentences(said: str) -> str:
+    """Give a text up to the end of its last whole sentence; nothing if there is none."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(said)]
+    return said[: ends[-1]] if ends else ""
+
+
 def _completed(said: str) -> str:
     """Cut an answer that ran out of tokens after its last whole sentence, or after its last whole word."""
-    ends = [match.end() for match in _SENTENCE_END.finditer(said)]
-    if ends and 2 * ends[-1] >= len(said):
-        return said[: ends[-1]]
+    whole = whole_sentences(said)
+    if whole and 2 * len(whole) >= len(said):
+        return whole
     head, _, _ = said.rpartition(" ")
     return f"{(head or said).rstrip(' ,;:-')}…"
