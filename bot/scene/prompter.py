@@ -17,6 +17,7 @@ from bot.prompt.tokens import EstimatingCounter, entry_tokens
 from bot.prompt.window import Budget, Window, head_tokens, longest_turn, plan
 from bot.scene.counting import Encoders, ServerCounter
 from bot.scene.knowledge import standing
+from bot.scene.stories import Stories
 from bot.scene.wording import lasting
 from bot.store import log, scenes
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 ASSUMED_CONTEXT = 4096
 # Stop strings for one request: OpenAI's API refuses more than four.
 STOPS = 4
+# Heads that a scene keeps as they were shortened: two for each of the cast, and some.
+HEADS = 32
 # How much smaller the next prompt is after a server refused one and did not say by how much.
 AFTER_REFUSAL = 1.25
 
@@ -46,7 +49,7 @@ class Prompt:
     """A prompt that fits.
 
     `entries` are what it was rendered from, `others` the names that must not speak in the answer, `counted`
-    the entries whose count is new.
+    the entries whose count is new. `as_of` is how often the log had changed by then.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -58,6 +61,7 @@ class Prompt:
     others: tuple[str, ...]
     stop: tuple[str, ...]
     counted: tuple[Entry, ...] = ()
+    as_of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,15 @@ class Forecast:
     exact: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How a scene's context is shared out, and which entries the next turn or a reader ahead will cut off."""
+
+    budget: Budget
+    leaving: tuple[Entry, ...]
+    counter: ServerCounter
+
+
 def known_to(head: Head, persona: Persona) -> Head:
     """Give a head as one of the cast knows it: nobody but a narrator is told of secrets."""
     return head if persona.narrator else replace(head, secrets=())
@@ -83,10 +96,19 @@ def known_to(head: Head, persona: Persona) -> Head:
 class Prompter:
     """Builds prompts, and keeps each scene's window within what its model can read."""
 
-    def __init__(self, store: Store, personas: Personas, lore: SceneLore, *, answer_tokens: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        personas: Personas,
+        lore: SceneLore,
+        *,
+        answer_tokens: int,
+        stories: Stories | None = None,
+    ) -> None:
         self._store = store
         self._personas = personas
         self._lore = lore
+        self._stories = stories or Stories(store)
         self._answer_tokens = answer_tokens
         self._counters: dict[str, ServerCounter] = {}
         self._encoders = Encoders()
@@ -106,8 +128,11 @@ class Prompter:
         async with scene.prompting:
             if tight:
                 counter.tighten(AFTER_REFUSAL)
-            head, budget, counted = await self._plan(scene, backend, model, wanted, cue(persona.name))
-            await self._fit(scene, budget, counter, seq)
+            head, budget, counted = await self._plan(scene, backend, model, wanted, persona)
+            while await self._fit(scene, budget, counter, seq):  # then the head tells what left the window
+                head, budget, more = await self._plan(scene, backend, model, wanted, persona)
+                counted += more
+            as_of = await self._stories.changes(scene)
         head = known_to(head, persona)
         entries = visible(scene.before(seq), persona.slug, persona.narrator, scene.stays)
         messages = render(head, entries, persona.name)
@@ -122,7 +147,12 @@ class Prompter:
             others=others,
             stop=tuple(stop_sequences(others, STOPS)),
             counted=counted,
+            as_of=as_of,
         )
+
+    async def outdated(self, scene: Scene, as_of: int) -> bool:
+        """Tell whether the log was changed since: a prompt `as_of` then may tell what is nowhere now."""
+        return await self._stories.changes(scene) != as_of
 
     async def contents(
         self, scene: Scene, backend: Backend | None, last: AnswerRecord | None, *, model: str | None
@@ -140,12 +170,13 @@ class Prompter:
         if backend:
             counter = self._counter(backend, model)
             context_length = await self._context_length(backend, model)
-        raw = await self._head(scene, context_length)
-        head = scene.heads.get((raw, context_length), raw)
+        raw = await self._head(scene, context_length, lead)
+        head = _as_before(scene, raw, context_length)
         entries: Sequence[Entry] = scene.window.entries
         if isinstance(counter, ServerCounter):
             known = known_to(head, lead) if lead else head
-            await counter.prime([render_head(head), *texts_of(known, speaker)])
+            bare = replace(head, story=())
+            await counter.prime([*map(render_head, (head, bare)), *texts_of(known, speaker)])
             entries = await counter.counted(tuple(scene.window.entries))
         head, budget = plan(head, context_length, wanted, counter, counter.scale)
         if lead:
@@ -160,16 +191,26 @@ class Prompter:
         can then read the new beginning before anybody waits for it. Once a turn is being answered it is too
         late for that: its own prompt may still fit. Raises TableError as `build` does.
         """
-        counter = self._counter(backend, model)
+        counter, wanted = self._counter(backend, model), self._longest(scene)
+        lead = self._personas.get(scene.record.lead)
         async with scene.prompting:
-            head, budget, counted = await self._plan(scene, backend, model, self._longest(scene))
-            if not scene.answering:
-                await self._fit(scene, budget, counter, None, longest_turn(scene.window.entries))
+            head, budget, counted = await self._plan(scene, backend, model, wanted, lead)
+            while not scene.answering and await self._fit(scene, budget, counter, None, _coming(scene)):
+                head, budget, more = await self._plan(scene, backend, model, wanted, lead)
+                counted += more
             messages = self._ahead(scene, head)
         if counted:
             async with self._store.transaction() as tx:
                 await log.set_tokens(tx, counted)
         return messages
+
+    async def outlook(self, scene: Scene, backend: Backend, *, model: str | None) -> Outlook:
+        """Say what `ahead` would cut off, and how long what is told of it may be. Raises as `ahead` does."""
+        lead = self._personas.get(scene.record.lead)
+        async with scene.prompting:
+            _, budget, _ = await self._plan(scene, backend, model, self._longest(scene), lead)
+            leaving = scene.window.leaving(budget, None, _coming(scene))
+        return Outlook(budget, leaving, self._counter(backend, model))
 
     def _ahead(self, scene: Scene, head: Head) -> tuple[ChatMessage, ...]:
         """Give the beginning as the lead knows it: most of the cast knows the same."""
@@ -180,22 +221,24 @@ class Prompter:
         return render_ahead(known_to(head, lead), entries)
 
     async def _plan(
-        self, scene: Scene, backend: Backend, model: str | None, wanted: int, *cues: str
+        self, scene: Scene, backend: Backend, model: str | None, wanted: int, persona: Persona | None
     ) -> tuple[Head, Budget, tuple[Entry, ...]]:
         """Give the head as it fits, the shares of the context, and the entries whose count is new.
 
-        The head is the narrator's: what others do not know of it leaves them some room to spare.
+        The head tells what `persona` knows of the story; its secrets are the narrator's: what others do not
+        know of it leaves them some room to spare.
         """
         counter = self._counter(backend, model)
         context_length = await self._context_length(backend, model)
-        raw = await self._head(scene, context_length)
-        head = scene.heads.get((raw, context_length), raw)
-        await counter.prime([render_head(head), render_head(replace(head, secrets=())), *cues])
+        raw = await self._head(scene, context_length, persona)
+        head = _as_before(scene, raw, context_length)
+        heads = (head, replace(head, secrets=()), replace(head, story=()))
+        await counter.prime([*map(render_head, heads), *([cue(persona.name)] if persona else [])])
         counted = await self._count(scene, counter)
         # Shortened for whoever answers at greatest length: nobody's turn changes what all have in common.
         head, _ = plan(head, context_length, self._longest(scene), counter, counter.scale)
         _, budget = plan(head, context_length, wanted, counter, counter.scale)
-        scene.heads = {(raw, context_length): head}
+        _remember(scene, raw, context_length, head)
         return head, budget, counted
 
     def _longest(self, scene: Scene) -> int:
@@ -212,10 +255,10 @@ class Prompter:
         cast alone is too long, BackendError.
         """
         counter = self._counter(backend, model) if backend else EstimatingCounter()
-        head = await self._head(scene, context_length)
+        head = await self._head(scene, context_length, self._personas.get(scene.record.lead))
         entries = tuple(scene.window.entries)
         if isinstance(counter, ServerCounter):
-            await counter.prime([render_head(head)])
+            await counter.prime([render_head(head), render_head(replace(head, story=()))])
             entries = await counter.counted(entries)
         else:
             entries = tuple(replace(one, tokens=entry_tokens(one, counter)) for one in entries)
@@ -259,12 +302,13 @@ class Prompter:
         said = await backend.context_length(model) or ASSUMED_CONTEXT
         return min(said, self._limits.get(backend.name, said))
 
-    async def _head(self, scene: Scene, context_length: int) -> Head:
+    async def _head(self, scene: Scene, context_length: int, persona: Persona | None) -> Head:
         lore = await self._lore.standing(scene, context_length)
         cast = (self._personas.get(slug) for slug in scene.cast)
         cards = tuple(card(one, lasting(scene.record, one)) for one in cast if one)
         pins, secrets = await standing(self._store, scene.id, context_length)
-        return Head(scene.record.title, scene.record.premise, cards, lore, pins, secrets)
+        story = await self._stories.told(scene, persona)
+        return Head(scene.record.title, scene.record.premise, cards, lore, pins, story, secrets)
 
     async def _count(self, scene: Scene, counter: ServerCounter) -> tuple[Entry, ...]:
         """Count the entries that are new to this tokenizer. What is edited meanwhile is counted next time."""
@@ -276,16 +320,49 @@ class Prompter:
 
     async def _fit(
         self, scene: Scene, budget: Budget, counter: ServerCounter, seq: int | None, coming: int = 0
-    ) -> None:
-        # Once more after each cut: somebody may have made their message longer while it was stored.
-        while gone := scene.window.fit(budget, lambda entry: entry_tokens(entry, counter), seq, coming):
-            if start := scene.window.start:
-                scene.change(window_start=start.seq)
-                async with self._store.transaction() as tx:
-                    await scenes.change(tx, scene.id, window_start=start.seq)
-            self._log.info("window_cut", scene=scene.id, entries=len(gone), left=len(scene.window.entries))
+    ) -> bool:
+        """Cut the window if it has to be, where it is summed up if that is known; tell whether it was cut.
+
+        Once more after each cut: somebody may have made their message longer while it was stored.
+        """
+        gone: tuple[Entry, ...] = ()
+        if scene.window.leaving(budget, seq, coming):
+            gone = scene.window.drop(await self._stories.summed_up_to(scene), seq)
+        gone = gone or scene.window.fit(budget, lambda entry: entry_tokens(entry, counter), seq, coming)
+        if not gone:
+            return False
+        if start := scene.window.start:
+            scene.change(window_start=start.seq)
+            async with self._store.transaction() as tx:
+                await scenes.change(tx, scene.id, window_start=start.seq)
+        await self._stories.cut(scene)
+        self._log.info("window_cut", scene=scene.id, entries=len(gone), left=len(scene.window.entries))
+        return True
 
     def _others(self, scene: Scene, persona: Persona) -> tuple[str, ...]:
         cast = (self._personas.get(slug) for slug in scene.cast)
         names = [*scene.players(), *(one.name for one in cast if one and one.slug != persona.slug)]
         return tuple(dict.fromkeys(name for name in names if name != persona.name))
+
+
+def _coming(scene: Scene) -> int:
+    """Give the tokens that a next turn may take."""
+    return longest_turn(scene.window.entries)
+
+
+def _as_before(scene: Scene, raw: Head, context_length: int) -> Head:
+    """Give a head as it was shortened before; whatever the story tells, the cards stay as they are."""
+    bare = replace(raw, story=())
+    before = scene.heads.get((bare, context_length), bare)
+    return scene.heads.get((raw, context_length), replace(before, story=raw.story))
+
+
+def _remember(scene: Scene, raw: Head, context_length: int, head: Head) -> None:
+    for key, short in (
+        ((raw, context_length), head),
+        ((replace(raw, story=()), context_length), replace(head, story=())),
+    ):
+        scene.heads.pop(key, None)
+        scene.heads[key] = short
+    while len(scene.heads) > HEADS:
+        del scene.heads[next(iter(scene.heads))]
