@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
 
 from bot import cli
@@ -67,14 +68,77 @@ def test_what_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "There is no file or folder" in capsys.readouterr().err
 
 
+def split(whole: Path, folder: Path, parts: int = 3) -> list[Path]:
+    """The model in several files, as gguf-split writes them."""
+    reader = gguf.GGUFReader(whole)
+    tensors = reader.tensors
+    each = -(-len(tensors) // parts)
+    paths = []
+    for number in range(parts):
+        path = folder / f"model-{number + 1:05d}-of-{parts:05d}.gguf"
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_uint16("split.no", number)
+        writer.add_uint16("split.count", parts)
+        writer.add_int32("split.tensors.count", len(tensors))
+        if number == 0:
+            for field in reader.fields.values():
+                if not field.name.startswith(("GGUF.", "general.architecture")):
+                    kind = field.types[-1] if field.types[0] is gguf.GGUFValueType.ARRAY else None
+                    writer.add_key_value(field.name, field.contents(), field.types[0], kind)
+        for tensor in tensors[number * each : (number + 1) * each]:
+            writer.add_tensor(tensor.name, tensor.data)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        paths.append(path)
+    return paths
+
+
+def test_a_split_file_is_one_model(tiny_gguf: Path, tmp_path: Path) -> None:
+    paths = split(tiny_gguf, tmp_path)
+    whole, found = inspect(str(tiny_gguf)), inspect(str(paths[1]))
+    assert found.path == str(paths[0]), "llama.cpp is given the first part"
+    assert (found.parameters, found.bits, found.types) == (whole.parameters, whole.bits, whole.types)
+    assert found.shape == whole.shape
+    assert found.size == sum(path.stat().st_size for path in paths)
+
+
+def test_a_missing_part_is_named(tiny_gguf: Path, tmp_path: Path) -> None:
+    first, second, third = split(tiny_gguf, tmp_path)
+    third.unlink()
+    with pytest.raises(SetupError, match=r"1 of 3 parts are missing: model-00003-of-00003\.gguf"):
+        inspect(str(second))
+    first.rename(tmp_path / "renamed.gguf")
+    with pytest.raises(SetupError, match="one of 3 parts"):
+        inspect(str(tmp_path / "renamed.gguf"))
+
+
+def test_parts_of_two_models_are_no_model(tiny_gguf: Path, tmp_path: Path) -> None:
+    first, second, _ = split(tiny_gguf, tmp_path)
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(SetupError, match="not of the same model"):
+        inspect(str(first))
+
+
+def test_a_folder_of_gguf_files_is_not_guessed_at(tiny_gguf: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(tiny_gguf.read_bytes())
+    with pytest.raises(SetupError, match=r"Name one of its GGUF files: a\.gguf"):
+        inspect(str(tmp_path))
+
+
 @contextmanager
-def served(data: bytes, *, ranges: bool = True) -> Iterator[tuple[str, list[int]]]:
-    """A web server with one file, and the sizes of what was fetched of it."""
+def served(
+    data: bytes, *, ranges: bool = True, others: Mapping[str, bytes] | None = None
+) -> Iterator[tuple[str, list[int]]]:
+    """A web server with one file (or `others` too), and the sizes of what was fetched of it."""
+    files = {"model.gguf": data, **(others or {})}
     fetched: list[int] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path != "/model.gguf":
+            data = files.get(self.path.removeprefix("/").partition("?")[0])
+            if data is None:
                 self.send_error(404)
                 return
             first, last = (int(part) for part in self.headers["Range"].removeprefix("bytes=").split("-"))
@@ -105,6 +169,17 @@ def test_a_file_on_a_hub_is_read_in_parts(tiny_gguf: Path) -> None:
     assert found.parameters == 119_104
     assert found.size == len(data)
     assert sum(fetched) < 2_000_000
+
+
+def test_a_split_file_on_a_hub_is_one_model_too(tiny_gguf: Path, tmp_path: Path) -> None:
+    parts = {path.name: path.read_bytes() for path in split(tiny_gguf, tmp_path)}
+    with served(b"", others=parts) as (url, _):
+        found = inspect(url.replace("model.gguf", "model-00001-of-00003.gguf?download=true"))
+        assert found.parameters == 119_104
+        assert found.size == sum(map(len, parts.values()))
+    del parts["model-00002-of-00003.gguf"]
+    with served(b"", others=parts) as (url, _), pytest.raises(SetupError, match=r"00002-of-00003.*404"):
+        inspect(url.replace("model.gguf", "model-00001-of-00003.gguf"))
 
 
 def test_a_hub_that_does_not_help_is_named(tiny_gguf: Path) -> None:

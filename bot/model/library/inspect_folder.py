@@ -81,9 +81,9 @@ def _json(path: Path, *, needed: bool = False) -> Json:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if needed:
-            raise SetupError(
-                f"There is no {path.name} in {path.parent}.", hint="Is it a model's folder?"
-            ) from None
+            files = ", ".join(sorted(file.name for file in path.parent.glob("*.gguf"))[:10])
+            hint = f"Name one of its GGUF files: {files}." if files else "Is it a model's folder?"
+            raise SetupError(f"There is no {path.name} in {path.parent}.", hint=hint) from None
         return {}
     except (OSError, ValueError, RecursionError):
         raise SetupError(f"{path} is damaged.", hint="Download it again.") from None

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from bot.errors import SetupError
 from bot.model.gguf_header import Header, read_gguf_tensors
-from bot.model.library.gguf_model import Keys, head_size, heads_of, numbers_in, shape_of
+from bot.model.library.gguf_model import Keys, bytes_of, head_size, heads_of, numbers_in, shape_of
 from bot.model.library.inspection import Inspection
 from bot.model.library.quantization import FILE_TYPES, TYPES
 
@@ -21,13 +21,21 @@ _ROPE_KEYS = (
 )
 
 
-def inspect_gguf(file: BinaryIO, name: str, size: int) -> Inspection:
-    """Inspect an open GGUF file of `size` bytes. Raises SetupError where its header makes no sense."""
+def read_part(file: BinaryIO, name: str, size: int) -> Header:
+    """Read the header of an open GGUF file of `size` bytes. Raises SetupError where it makes no sense."""
     header = read_gguf_tensors(file, name, size, _LONGEST_ARRAY)
-    keys, shape = Keys(header), shape_of(header)
-    if shape.weights.total > size:
-        missing = shape.weights.total - size
+    missing = sum(bytes_of(tensor) for tensor in header.tensors) - size
+    if missing > 0:
         raise SetupError(f"{name} is cut short: over {missing} bytes are missing.", hint="Download it again.")
+    return header
+
+
+def inspect_gguf(header: Header, name: str, size: int) -> Inspection:
+    """Inspect a model by its header, all of its files together being of `size` bytes.
+
+    Raises SetupError where the header is no language model's.
+    """
+    keys, shape = Keys(header), shape_of(header)
     heads, kv_heads = heads_of(keys, len(shape.layers))
     parameters = sum(numbers_in(tensor) for tensor in header.tensors)
     return Inspection(

@@ -5,28 +5,54 @@ from __future__ import annotations
 from pathlib import Path
 
 from bot.errors import SetupError
+from bot.model.gguf_header import Header
 from bot.model.library.inspect_folder import inspect_folder
-from bot.model.library.inspect_gguf import inspect_gguf
+from bot.model.library.inspect_gguf import inspect_gguf, read_part
 from bot.model.library.inspection import Inspection
+from bot.model.library.split_gguf import joined, part_names
 
 
 def inspect(place: str) -> Inspection:
     """Inspect a GGUF file, a folder of one model, or the http(s) address of a GGUF file. Blocks.
 
-    Raises SetupError saying what is wrong: nothing there, no model, a damaged header, no answer.
+    Of a split file any part may be named; all of them are read. Raises SetupError saying what is wrong:
+    nothing there, a part missing, no model, a damaged header, no answer.
     """
-    if place.startswith(("http://", "https://")):
-        from bot.model.library import remote_file  # noqa: PLC0415  # urllib is only needed for this: 40 ms
+    remote = place.startswith(("http://", "https://"))
+    if not remote and Path(place).expanduser().is_dir():
+        return inspect_folder(Path(place).expanduser())
+    names = part_names(place)
+    if not remote:
+        _require_all(names)
+    parts = [_read_remote(name) if remote else _read(name) for name in names]
+    return inspect_gguf(
+        joined([header for header, _ in parts], place), names[0], sum(size for _, size in parts)
+    )
 
-        with remote_file.open_remote(place) as (file, size):
-            return inspect_gguf(file, place, size)
-    path = Path(place).expanduser()
-    if path.is_dir():
-        return inspect_folder(path)
+
+def _require_all(names: list[str]) -> None:
+    missing = [name for name in names if not Path(name).expanduser().exists()]
+    if missing and len(names) > 1:
+        told = ", ".join(Path(name).name for name in missing[:20])
+        raise SetupError(
+            f"{len(missing)} of {len(names)} parts are missing: {told}.", hint="Download them too."
+        )
+    if missing:
+        raise SetupError(f"There is no file or folder {names[0]}.", hint="Check the path.")
+
+
+def _read(name: str) -> tuple[Header, int]:
+    path = Path(name).expanduser()
     try:
         with path.open("rb") as opened:
-            return inspect_gguf(opened, place, path.stat().st_size)
-    except FileNotFoundError:
-        raise SetupError(f"There is no file or folder {place}.", hint="Check the path.") from None
+            size = path.stat().st_size
+            return read_part(opened, name, size), size
     except OSError as error:
-        raise SetupError(f"{place} cannot be read ({(error.strerror or 'it cannot').lower()}).") from None
+        raise SetupError(f"{name} cannot be read ({(error.strerror or 'it cannot').lower()}).") from None
+
+
+def _read_remote(url: str) -> tuple[Header, int]:
+    from bot.model.library import remote_file  # noqa: PLC0415  # urllib is only needed for this: 40 ms
+
+    with remote_file.open_remote(url) as (file, size):
+        return read_part(file, url, size), size

@@ -196,7 +196,8 @@ def _facts(model: Known) -> str:
     active = f" ({model.active:g} active)" if model.active else ""
     return (
         f"{model.title}, {model.licence}: {model.parameters:g} billion parameters{active}, "
-        f"{model.layers} layers, {model.heads} heads ({model.kv_heads} KV), {model.context} tokens; {', '.join(model.formats)}"
+        f"{model.layers} layers, {model.heads} heads ({model.kv_heads} KV), {model.context} tokens; "
+        f"{', '.join(model.formats)}"
     )
 
 
