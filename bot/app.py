@@ -12,10 +12,15 @@ import structlog
 from bot.client import Hearthside
 from bot.clock import Clock, SystemClock
 from bot.errors import SetupError
+from bot.memory.embedding import Embedding
+from bot.memory.vectors import Vectors
+from bot.model.address import parse_address
 from bot.model.backends import Backends
+from bot.model.embeddings import EmbeddingModel, EmbeddingServer
 from bot.persona.library import PersonaLibrary
 from bot.persona.personas import Personas
 from bot.scene.adapters import Adapters
+from bot.scene.chronicler import Chronicler
 from bot.scene.direction import Direction
 from bot.scene.inside import Inside
 from bot.scene.lineage import Lineage
@@ -25,6 +30,8 @@ from bot.scene.model_choices import ModelChoices
 from bot.scene.prompter import Prompter
 from bot.scene.reports import Reports
 from bot.scene.swaps import Swaps
+from bot.scene.stories import Stories
+from bot.scene.summarising import Summarising
 from bot.scene.table import Table
 from bot.scene.turn import Answering
 from bot.scene.warming import Warming
@@ -42,6 +49,7 @@ from cogs.scene import SceneCommands
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from bot.memory.embedding import Embedder
     from bot.settings import Settings
 
 
@@ -95,17 +103,25 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         closing.push_async_callback(stage.close)
         books = Lorebooks(store, clock)
         lore = SceneLore(store, books, personas, clock, rng)
-        prompter = Prompter(store, personas, lore, answer_tokens=settings.answer_tokens)
+        stories = Stories(store)
+        prompter = Prompter(store, personas, lore, answer_tokens=settings.answer_tokens, stories=stories)
         models = ModelChoices(store)
         await models.open()
         answering = Answering(store, personas, backends, stage, prompter, lore, models, clock, rng)
-        warming = Warming(backends, prompter, personas, models)
+        chronicler = Chronicler(backends, prompter)
+        summarising = Summarising(store, stories, prompter, chronicler, personas, clock)
+        warming = Warming(backends, prompter, summarising, personas, models, clock)
         closing.push_async_callback(warming.aclose)
-        table = Table(store, personas, answering, stage, warming, Lineage(), clock, rng)
+        embedding = Embedding(store, Vectors(store), make_embedder(settings, clock), clock)
+        closing.push_async_callback(embedding.aclose)
+        table = Table(
+            store, personas, answering, stage, warming, embedding, Lineage(embedding, stories), clock, rng
+        )
         closing.push_async_callback(table.aclose)
         await table.open()
         backends.subscribe(table.tell_switch)
         backends.start()
+        embedding.start(busy=lambda: any(scene.answering for scene in table.scenes()))
         direction, reports = Direction(table, rng), Reports(table, backends, models, prompter)
         files = PersonaFiles(
             client,
@@ -149,6 +165,19 @@ def make_backends(settings: Settings, clock: Clock) -> Backends:
         parallel=settings.parallel_answers,
         clock=clock,
     )
+
+
+def make_embedder(settings: Settings, clock: Clock) -> Embedder | None:
+    """Know the embedding model that the settings name, if they do."""
+    if settings.embedding_url:
+        key = settings.embedding_api_key.get_secret_value()
+        hosts = {parse_address(url).host for url in settings.model_urls}
+        if not key and parse_address(settings.embedding_url).host in hosts:
+            key = settings.model_api_key.get_secret_value()
+        return EmbeddingServer(settings.embedding_url, model=settings.embedding_model, api_key=key)
+    if settings.embedding_gguf:
+        return EmbeddingModel(settings.embedding_gguf, clock=clock, binary=settings.llama_server)
+    return None
 
 
 def point_discord_at(api_url: str) -> None:

@@ -32,8 +32,10 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 300.0
 LONGEST_BUSY_S = 30.0
 """Seconds after which a batch is embedded although somebody is being answered: at some tables always is."""
 LOOK_S = 0.25
+START_S = 2.0
+"""Seconds after the bot's start: it has more urgent things to do then."""
 MOST_CHANGES = 3
-"""Of the model during one pass over the entries: two servers behind one address would never come to an end."""
+"""Of the model during one pass over the entries: two servers behind one address would never end it."""
 SAMPLE = "The lantern sways."
 NO_SOURCE = "Recall goes by words alone: no embedding model is set (EMBEDDING_URL or EMBEDDING_GGUF)."
 
@@ -82,12 +84,14 @@ class Embedding:
         clock: Clock,
         *,
         query_s: float = QUERY_S,
+        start_s: float = START_S,
     ) -> None:
+        self.vectors = vectors
         self._store = store
-        self._vectors = vectors
         self._embedder = embedder
         self._clock = clock
         self._query_s = query_s
+        self._start_s = start_s
         self._busy: Callable[[], bool] = lambda: False
         self._older: Embedder | None = None
         self._model = ""
@@ -114,11 +118,12 @@ class Embedding:
         """Have new entries embedded: never at once, never in anybody's way."""
         self._wanted.set()
 
-    async def forget(self, tx: Connection, entry_ids: Sequence[int]) -> None:
-        """Forget what entries mean, in the transaction that edits or deletes them; edited ones come again."""
-        await self._vectors.forget(tx, entry_ids)
-        self._after = min([self._after, *(one - 1 for one in entry_ids)])
-        self._wanted.set()
+    async def forget(self, tx: Connection, entry_id: int, *, again: bool) -> None:
+        """Forget what an entry means, in the transaction that changes it; embed it `again` after that."""
+        await self.vectors.forget(tx, [entry_id])
+        if again:
+            self._after = min(self._after, entry_id - 1)
+            self._wanted.set()
 
     async def query(self, text: str) -> tuple[Vector, ...]:
         """Give a query's vector, of each model that has vectors; none if that takes too long or fails."""
@@ -156,12 +161,14 @@ class Embedding:
         for source in (self._embedder, self._older):
             if source is not None:
                 await source.aclose()
+        await self.vectors.aclose()
 
     # -- in the background --------------------------------------------------------------------------------
 
     async def _run(self) -> None:
         assert self._embedder is not None
         failures = 0
+        await self._clock.sleep(self._start_s)
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -190,7 +197,7 @@ class Embedding:
                 self._after = min(self._after, entries[0].id - 1)
                 raise
             self._pace(len(entries), self._clock.monotonic() - begun, found)
-            await self._vectors.add(found)
+            await self.vectors.add(found)
             await self._notice_another_model(embedder, found)
         if self._others:
             await self._leave_older()
@@ -276,7 +283,7 @@ class Embedding:
         older, self._older = self._older, None
         if older is not None:
             await older.aclose()
-        await self._vectors.forget_models(self._model)
+        await self.vectors.forget_models(self._model)
         self._log.info("older_vectors_forgotten", model=self._model)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from bot.store import log, recall
 
 if TYPE_CHECKING:
+    from bot.memory.embedding import Embedding
+    from bot.scene.stories import Stories
     from bot.store.connection import Connection
     from bot.store.records import Entry
 
@@ -14,15 +16,19 @@ if TYPE_CHECKING:
 class Lineage:
     """Knows everything that is made from entries."""
 
+    def __init__(self, embedding: Embedding, stories: Stories) -> None:
+        self._embedding = embedding
+        self._stories = stories
+
     async def changed(self, tx: Connection, entry: Entry, *, deleted: bool) -> list[int]:
         """Deal with what was made from `entry`, as it was, in the transaction that changes it.
 
         Call it before the change is stored: deleting an entry forgets what was made from it. Gives the ids of
         the memories that were taken out of the log, in whichever scenes: take them out of windows too.
         """
+        await self._stories.changed(tx, entry.scene_id, entry.seq)
         memories = await recall.memories_of(tx, entry.id)
         for one in memories:
             await log.remove(tx, one)
-        if not deleted:
-            await recall.forget_vectors(tx, entry.id)
+        await self._embedding.forget(tx, entry.id, again=not deleted)
         return memories

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from bot.clock import Clock
+    from bot.memory.embedding import Embedding
     from bot.model.switches import Switch
     from bot.persona.personas import Personas
     from bot.scene.lineage import Lineage
@@ -64,6 +65,7 @@ class Table:
         answering: Answering,
         stage: Stage,
         warming: Warming,
+        embedding: Embedding,
         lineage: Lineage,
         clock: Clock,
         rng: Random,
@@ -74,6 +76,7 @@ class Table:
         self.clock = clock
         self._answering = answering
         self._warming = warming
+        self._embedding = embedding
         self._lineage = lineage
         self._rng = rng
         self._scenes: dict[int, Scene] = {}
@@ -151,6 +154,7 @@ class Table:
             self.wake(scene)
             if not scene.turns:
                 self._warming.soon(scene)
+                self._embedding.soon()
 
     async def _take_in(self, scene: Scene, said: Said) -> None:
         text = in_character(said.text, dict(said.names))
@@ -232,6 +236,7 @@ class Table:
                 self._discard(await self._lineage.changed(tx, entry, deleted=False))
                 await log.set_text(tx, entry.id, said, self.clock.now())
                 scene.replace_entry(replace(entry, text=said, tokens=None, fingerprint=None))
+            self._warming.mend(scene)
 
     async def deleted(self, channel_id: int, message_id: int) -> None:
         """Forget what a message said, because it was deleted. An answer goes with its last message."""
@@ -240,6 +245,7 @@ class Table:
                 entry = await log.shown_by(tx, message_id)
                 if entry and await log.forget_message(tx, message_id, entry.id):
                     await self._remove(tx, entry)
+            self._warming.mend(scene)
 
     async def _remove(self, tx: Connection, entry: Entry) -> None:
         memories = await self._lineage.changed(tx, entry, deleted=True)
@@ -277,6 +283,7 @@ class Table:
                 await turns.close(tx, turn.id, self.clock.now())
             scene.turns.popleft()
         self._warming.soon(scene)
+        self._embedding.soon()
 
     async def _let_them_finish(self, scene: Scene) -> None:
         """Wait while a player is seen typing, but not for ever."""
