@@ -29,9 +29,9 @@ from bot.scene.lorebooks import Lorebooks
 from bot.scene.model_choices import ModelChoices
 from bot.scene.prompter import Prompter
 from bot.scene.reports import Reports
-from bot.scene.swaps import Swaps
 from bot.scene.stories import Stories
 from bot.scene.summarising import Summarising
+from bot.scene.swaps import Swaps
 from bot.scene.table import Table
 from bot.scene.turn import Answering
 from bot.scene.warming import Warming

@@ -90,6 +90,7 @@ class Chronicler:
             if not scene.answering:  # else the turn comes first, and may change what is to be summed up
                 said = await _read(backend, asked)
 
+        scene.read_ahead = 0  # another prompt takes the place of what the server has cached of the scene's
         while not await self._backends.spare(backend, work):
             self._log.debug("summary_gave_way", scene=scene.id)
             if scene.answering or not scene.listening:

@@ -80,6 +80,11 @@ class Stories:
         """Give the last place in the log up to which it is summed up, in the window or before it."""
         return summed_up_to((await self._of(scene)).all)
 
+    def any_stale(self, scene: Scene) -> bool:
+        """Tell whether a summary of the scene was voided by a change, as far as is known without looking."""
+        known = self._known.get(scene)
+        return known is not None and any(one.stale for one in known.all)
+
     async def settle(self, scene: Scene) -> None:
         """Have prompts tell everything that was summed up: their beginning changes."""
         known = await self._of(scene)

@@ -104,6 +104,10 @@ class Summarising:
         self._trouble.pop(scene.id, None)
         return None
 
+    def is_due(self, scene: Scene) -> bool:
+        """Tell whether a summary was voided and is to be made again."""
+        return self._stories.any_stale(scene)
+
     def _note_failure(self, scene: Scene, trouble: _Trouble, error: BackendError) -> float:
         wait: float = min(FIRST_WAIT_S * 2**trouble.failures, LONGEST_WAIT_S)
         trouble.failures += 1

@@ -230,12 +230,12 @@ class Table:
                 entry = await log.shown_by(tx, message_id)
                 if entry is None or entry.kind is not EntryKind.PLAYER or entry.text == said:
                     return
-                if not said:
+                if said:
+                    self._discard(await self._lineage.changed(tx, entry, deleted=False))
+                    await log.set_text(tx, entry.id, said, self.clock.now())
+                    scene.replace_entry(replace(entry, text=said, tokens=None, fingerprint=None))
+                else:
                     await self._remove(tx, entry)
-                    return
-                self._discard(await self._lineage.changed(tx, entry, deleted=False))
-                await log.set_text(tx, entry.id, said, self.clock.now())
-                scene.replace_entry(replace(entry, text=said, tokens=None, fingerprint=None))
             self._warming.mend(scene)
 
     async def deleted(self, channel_id: int, message_id: int) -> None:
