@@ -245,6 +245,12 @@ def test_a_plain_folder(tmp_path: Path) -> None:
     [
         ("gptq", {"qweight": ((8, 64), 2048), "scales": ((1, 64), 128)}, "GPTQ", 4.25),
         ("awq", {"qweight": ((64, 8), 2048), "scales": ((1, 64), 128)}, "AWQ", 4.25),
+        (
+            "compressed-tensors",
+            {"weight_packed": ((64, 8), 2048), "weight_scale": ((64, 1), 128)},
+            "COMPRESSED-TENSORS",
+            4.25,
+        ),
         ("exl2", {"q_weight": ((10, 64), 2560), "q_invperm": ((64,), 128)}, "EXL2", 5.25),
         ("exl3", {"trellis": ((4, 4, 48), 1536)}, "EXL3", 3.0),
     ],
@@ -252,7 +258,8 @@ def test_a_plain_folder(tmp_path: Path) -> None:
 def test_packed_folders(
     method: str, tensors: dict[str, tuple[tuple[int, ...], int]], kind: str, bits: float, tmp_path: Path
 ) -> None:
-    config = LLAMA | {"quantization_config": {"quant_method": method, "bits": 4}}
+    bits_told = {"config_groups": {"group_0": {"weights": {"num_bits": 4}}}} if "-" in method else {"bits": 4}
+    config = LLAMA | {"quantization_config": {"quant_method": method, **bits_told}}
     named = {f"model.layers.0.mlp.up_proj.{name}": tensor for name, tensor in tensors.items()}
     found = inspect(write_folder(tmp_path / "packed", config, named))
     assert found.kind == kind
@@ -271,6 +278,44 @@ def test_kinds_of_layers_in_a_folder(tmp_path: Path) -> None:
     latent = LLAMA | {"kv_lora_rank": 512, "qk_rope_head_dim": 64}
     [layer, _] = inspect(write_folder(tmp_path / "b", latent, tensors)).shape.layers
     assert (layer.keys, layer.values) == (576, 0)
+
+
+def test_gemma_4_in_a_folder(tmp_path: Path) -> None:
+    config = LLAMA | {
+        "num_hidden_layers": 12,
+        "model_type": "gemma4_text",
+        "sliding_window": 512,
+        "head_dim": 8,
+    }
+    config |= {"num_global_key_value_heads": 1, "global_head_dim": 32, "num_kv_shared_layers": 3}
+    found = inspect(write_folder(tmp_path / "a", {"text_config": config}, {"a.weight": ((2,), 4)}))
+    windowed, whole = found.shape.layers[0], found.shape.layers[5]
+    assert (windowed.keys, windowed.window, whole.keys, whole.window) == (16, 512, 32, 0)
+    assert [layer.keys for layer in found.shape.layers[8:]] == [16, 0, 0, 0]
+
+
+def test_what_is_packed_in_an_unknown_way_is_not_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = LLAMA | {"quantization_config": {"quant_method": "bitsandbytes"}}
+    place = write_folder(tmp_path / "a", config, {"a.weight": ((32, 1), 32)})
+    assert cli.main(["model", "inspect", place]) == 0
+    assert "bits per weight not known" in capsys.readouterr().out
+
+
+def test_a_missing_file_of_a_folder_is_named(tmp_path: Path) -> None:
+    place = Path(write_folder(tmp_path / "a", LLAMA, {"a.weight": ((2,), 4)}))
+    (place / "model.safetensors").rename(place / "model-00001-of-00002.safetensors")
+    with pytest.raises(SetupError, match=r"1 of 2 files are missing: model-00002-of-00002\.safetensors"):
+        inspect(str(place))
+    (place / "model-00001-of-00002.safetensors").rename(place / "model.safetensors")
+    size = inspect(str(place)).size
+    (place / "consolidated.safetensors").write_bytes((place / "model.safetensors").read_bytes())
+    assert inspect(str(place)).size == size, "the same numbers twice are one model"
+    index = {"weight_map": {"a.weight": "model.safetensors", "b.weight": "other.safetensors"}}
+    (place / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    with pytest.raises(SetupError, match=r"missing: other\.safetensors"):
+        inspect(str(place))
 
 
 @pytest.mark.parametrize("config", ["", "[]", "{", '{"num_hidden_layers": -3}', '{"num_hidden_layers": "x"}'])

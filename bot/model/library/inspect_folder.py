@@ -1,8 +1,9 @@
 """A model as a folder: config.json beside safetensors, plain or quantized as EXL2, EXL3, GPTQ or AWQ.
 
 Formats: huggingface/safetensors README (header); the packings as their loaders unpack them: AutoGPTQ and
-AutoAWQ keep 32 / bits numbers in each int32 of `qweight`; turboderp-org/exllamav2 keeps one row of `q_weight`
-columns for each entry of `q_invperm`; exllamav3 keeps tiles of 16 by 16 in `trellis`.
+AutoAWQ keep 32 / bits numbers in each int32 of `qweight`, compressed-tensors in `weight_packed`;
+turboderp-org/exllamav2 keeps one row of `q_weight` columns for each entry of `q_invperm`; exllamav3 keeps
+tiles of 16 by 16 in `trellis`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from bot.errors import SetupError
 from bot.model.library.inspection import Inspection
 from bot.model.library.shape import Layer, Shape, Weights
+from bot.model.library.split_gguf import part_names
 
 _LONGEST_HEADER = 100_000_000
 """Bytes; the limit of safetensors itself."""
@@ -25,7 +27,9 @@ _LARGEST_JSON = 20_000_000
 _MOST_LAYERS = 10_000
 _LAYER = re.compile(r"layers\.(\d+)\.")
 _METHODS = {"exl2": "EXL2", "exl3": "EXL3", "gptq": "GPTQ", "awq": "AWQ"}
-_EVERY = {"gemma2": 2, "gemma3_text": 6, "cohere2": 4}
+_COUNTED = {*_METHODS, "compressed-tensors", "fp8", ""}
+"""Ways to quantize that say how many parameters there are; what others pack is not counted."""
+_EVERY = {"gemma2": 2, "gemma3_text": 6, "gemma4_text": 6, "cohere2": 4}
 """Of so many layers one looks back at everything, where config.json does not list the layers' types."""
 
 Json = dict[str, Any]
@@ -47,8 +51,8 @@ def inspect_folder(path: Path) -> Inspection:
     tensors = _tensors(path)
     quantization = whole.get("quantization_config") or {}
     method = str(quantization.get("quant_method", "")).lower() if isinstance(quantization, dict) else ""
-    bits = _number(quantization, "bits", 0.0) if method else 0.0
-    parameters = _parameters(tensors, bits)
+    bits = _packed_bits(quantization) if method else 0.0
+    parameters = _parameters(tensors, bits) if method in _COUNTED else 0
     stored = sum(tensor.size for tensor in tensors.values())
     shape = _shape(config, tensors)
     heads = int(_number(config, "num_attention_heads", 0))
@@ -67,7 +71,7 @@ def inspect_folder(path: Path) -> Inspection:
         if bits
         else str(config.get("torch_dtype") or config.get("dtype") or ""),
         bits=8 * stored / parameters if parameters else 0,
-        size=sum(file.stat().st_size for file in path.glob("*.safetensors")),
+        size=sum(file.stat().st_size for file in _files(path)),
         shape=shape,
         experts=int(_number(config, "num_local_experts", _number(config, "n_routed_experts", 0))),
         rope=_rope(config),
@@ -102,13 +106,32 @@ def _number(config: Any, key: str, default: float) -> float:
 
 
 def _tensors(path: Path) -> dict[str, Stored]:
-    files = sorted(path.glob("*.safetensors"))
-    if not files:
-        raise SetupError(f"There are no safetensors files in {path}.", hint="Is the download complete?")
     found: dict[str, Stored] = {}
-    for file in files:
+    for file in _files(path):
         found |= _header(file)
     return found
+
+
+def _files(path: Path) -> list[Path]:
+    """Find the model's files: those that its index names, else all. Raises SetupError naming missing ones.
+
+    Mistral's folders hold the same numbers twice, the second time as consolidated.safetensors.
+    """
+    named = _json(path / "model.safetensors.index.json").get("weight_map")
+    names = {Path(str(name)).name for name in named.values()} if isinstance(named, dict) else set()
+    names = names or {file.name for file in path.glob("*.safetensors")}
+    names = {part for name in names for part in part_names(name)}
+    if len(names) > 1:
+        names = {name for name in names if not name.startswith("consolidated")} or names
+    if not names:
+        raise SetupError(f"There are no safetensors files in {path}.", hint="Is the download complete?")
+    missing = sorted(name for name in names if not (path / name).exists())
+    if missing:
+        told = ", ".join(missing[:20])
+        raise SetupError(
+            f"{len(missing)} of {len(names)} files are missing: {told}.", hint="Download them too."
+        )
+    return [path / name for name in sorted(names)]
 
 
 def _header(path: Path) -> dict[str, Stored]:
@@ -138,12 +161,20 @@ def _header(path: Path) -> dict[str, Stored]:
         raise SetupError(f"{path} is damaged or no safetensors file.", hint="Download it again.") from None
 
 
+def _packed_bits(quantization: Any) -> float:
+    """Give the bits of a packed number, which compressed-tensors says for each group of layers."""
+    groups = quantization.get("config_groups")
+    first: Any = next(iter(groups.values()), {}) if isinstance(groups, dict) else {}
+    inside = first.get("weights") if isinstance(first, dict) else None
+    return _number(quantization, "bits", _number(inside, "num_bits", 0.0))
+
+
 def _parameters(tensors: dict[str, Stored], bits: float) -> int:
     """Count the parameters that packed tensors stand for; scales, zeros and orders are none."""
     total = 0
     for name, tensor in tensors.items():
         stem, _, part = name.rpartition(".")
-        if part == "qweight" and bits:
+        if part in {"qweight", "weight_packed"} and bits:
             total += int(math.prod(tensor.shape) * 32 / bits)
         elif part == "q_weight":
             rows = tensors.get(f"{stem}.q_invperm")
@@ -165,7 +196,7 @@ def _shape(config: Json, tensors: dict[str, Stored]) -> Shape:
     if not 0 < count <= _MOST_LAYERS:
         raise SetupError(f"config.json names {count} layers: it is no language model's.")
     return Shape(
-        layers=tuple(_layer(config, kind) for kind in _kinds(config, count)),
+        layers=_layers(config, _kinds(config, count)),
         hidden=int(_number(config, "hidden_size", 0)),
         vocabulary=int(_number(config, "vocab_size", 0)),
         feed_forward=int(_number(config, "intermediate_size", 0)),
@@ -179,10 +210,21 @@ def _kinds(config: Json, count: int) -> list[str]:
     listed = config.get("layer_types")
     if isinstance(listed, list) and len(listed) == count:
         return [str(kind) for kind in listed]
-    every = int(_number(config, "sliding_window_pattern", _EVERY.get(str(config.get("model_type")), 0)))
+    if every := int(_number(config, "full_attention_interval", 0)):
+        return [
+            "full_attention" if (number + 1) % every == 0 else "linear_attention" for number in range(count)
+        ]
+    told = _number(config, "_sliding_window_pattern", _EVERY.get(str(config.get("model_type")), 0))
+    every = int(_number(config, "sliding_window_pattern", told))
     if not every:
         return ["full_attention"] * count
     return ["full_attention" if (number + 1) % every == 0 else "sliding_attention" for number in range(count)]
+
+
+def _layers(config: Json, kinds: list[str]) -> tuple[Layer, ...]:
+    """Give the layers; the last of some (Gemma 3n and 4) use the cache of earlier ones."""
+    own = len(kinds) - int(_number(config, "num_kv_shared_layers", 0))
+    return tuple(_layer(config, kind) if number < own else Layer() for number, kind in enumerate(kinds))
 
 
 def _layer(config: Json, kind: str) -> Layer:
@@ -192,7 +234,11 @@ def _layer(config: Json, kind: str) -> Layer:
     if latent := int(_number(config, "kv_lora_rank", 0)):
         return Layer(keys=latent + int(_number(config, "qk_rope_head_dim", 0)), window=window)
     heads = _number(config, "num_key_value_heads", _number(config, "num_attention_heads", 0))
-    width = int(heads) * _head_size(config)
+    size = float(_head_size(config))
+    if kind == "full_attention":  # Gemma 4's have heads of their own
+        heads = _number(config, "num_global_key_value_heads", heads)
+        size = _number(config, "global_head_dim", size)
+    width = int(heads) * int(size)
     return Layer(width, width, window)
 
 

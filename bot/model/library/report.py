@@ -140,7 +140,9 @@ def inspection_as_text(found: Inspection) -> str:
         ("architecture", found.architecture),
         (
             "parameters",
-            f"{found.parameters / 1e9:.2f} billion" if found.parameters >= 1e7 else f"{found.parameters}",
+            f"{found.parameters / 1e9:.2f} billion"
+            if found.parameters >= 1e7
+            else str(found.parameters or ""),
         ),
         ("layers", f"{len(shape.layers)}, hidden size {shape.hidden}{_kinds(found)}"),
         ("heads", heads if found.heads else ""),
@@ -149,10 +151,14 @@ def inspection_as_text(found: Inspection) -> str:
         ("rope", ", ".join(f"{name} {value}" for name, value in found.rope.items())),
         ("vocabulary", f"{shape.vocabulary} tokens ({found.tokenizer or 'tokenizer not said'})"),
         ("chat template", "yes" if found.chat_template else "no: it will not know who speaks"),
-        ("quantization", f"{found.quantization or 'not said'}, really {found.bits:.2f} bits per weight"),
+        ("quantization", f"{found.quantization or 'not said'}, {_bits(found)}"),
         ("types", ", ".join(f"{name} {count / found.parameters:.1%}" for name, count in found.types.items())),
     ]
     return "\n".join(f"{name:<16} {text}" for name, text in rows if text)
+
+
+def _bits(found: Inspection) -> str:
+    return f"really {found.bits:.2f} bits per weight" if found.bits else "bits per weight not known"
 
 
 def _kinds(found: Inspection) -> str:

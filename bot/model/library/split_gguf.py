@@ -1,7 +1,8 @@
-"""A model in GGUF format that lies in several files, as llama.cpp's gguf-split writes them.
+"""A model that lies in several files, as llama.cpp's gguf-split writes GGUF files.
 
-The names end in -00001-of-00003.gguf; the first file holds all metadata, each its own tensors. llama.cpp is
-given the first one and finds the others (ggml-org/llama.cpp, tools/gguf-split and llama_split_path).
+The names end in -00001-of-00003.gguf (safetensors have the same habit). Of GGUF files the first holds all
+metadata, each its own tensors. llama.cpp is given the first one and finds the others (ggml-org/llama.cpp,
+tools/gguf-split and llama_split_path).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from dataclasses import replace
 from bot.errors import SetupError
 from bot.model.gguf_header import Header
 
-_PART = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<end>\.gguf(?:\?.*)?)", re.DOTALL)
+_PART = re.compile(
+    r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<end>\.(?:gguf|safetensors)(?:\?.*)?)", re.DOTALL
+)
 _MOST_PARTS = 1000
 
 
