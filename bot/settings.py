@@ -37,8 +37,8 @@ class Settings(BaseSettings):
     )
     model_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="OpenAI-compatible model servers, separated by commas, tried in this order."
-        " Empty: look on the usual local ports.",
+        description="OpenAI-compatible model servers, separated by commas, tried in this order; servers with |"
+        " between them are equals that share the scenes. Empty: look on the usual local ports.",
     )
     model_api_key: SecretStr = Field(
         default=SecretStr(""), description="The key for those servers, where they ask for one."
@@ -107,8 +107,9 @@ class Settings(BaseSettings):
     @classmethod
     def _web_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for url in value:
-            _require_web_address(url)
-        return value
+            for one in url.split("|"):
+                _require_web_address(one.strip())
+        return tuple("|".join(one.strip() for one in url.split("|")) for url in value)
 
     @field_validator("embedding_url")
     @classmethod
