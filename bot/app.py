@@ -158,6 +158,7 @@ def make_backends(settings: Settings, clock: Clock) -> Backends:
     return Backends(
         urls=settings.model_urls,
         api_key=settings.model_api_key.get_secret_value(),
+        admin_key=settings.model_admin_key.get_secret_value(),
         cpu_model=settings.cpu_model,
         llama_server=settings.llama_server,
         slots=settings.database_path.parent / "slots",
@@ -171,7 +172,7 @@ def make_embedder(settings: Settings, clock: Clock) -> Embedder | None:
     """Know the embedding model that the settings name, if they do."""
     if settings.embedding_url:
         key = settings.embedding_api_key.get_secret_value()
-        hosts = {parse_address(url).host for url in settings.model_urls}
+        hosts = {parse_address(url).host for urls in settings.model_urls for url in urls.split("|")}
         if not key and parse_address(settings.embedding_url).host in hosts:
             key = settings.model_api_key.get_secret_value()
         return EmbeddingServer(settings.embedding_url, model=settings.embedding_model, api_key=key)

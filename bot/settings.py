@@ -37,11 +37,16 @@ class Settings(BaseSettings):
     )
     model_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="OpenAI-compatible model servers, separated by commas, tried in this order; servers with |"
+        description="OpenAI-compatible model servers, separated by commas, tried in this order; those with |"
         " between them are equals that share the scenes. Empty: look on the usual local ports.",
     )
     model_api_key: SecretStr = Field(
         default=SecretStr(""), description="The key for those servers, where they ask for one."
+    )
+    model_admin_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Their key or password for loading models and adapters (TabbyAPI, KoboldCpp,"
+        " text-generation-webui), where they ask for one.",
     )
     cpu_model: Path = Field(
         default=PROJECT / "bot" / "model" / "storyteller.gguf",

@@ -35,7 +35,7 @@ class Backends:
     """The ordered servers, then the CPU model.
 
     Each of `urls` is an address, or several with `|` between them: those servers are equals, and each scene
-    has its own among them. None at all means: look on the usual `local_ports`. The key goes to `urls` only,
+    has its own among them. None at all means: look on the usual `local_ports`. The keys go to `urls` only,
     never to whatever happens to listen on a local port. `context_length` (tokens) bounds what servers say;
     `parallel` is how many answers a server works on where it does not say itself; `queue_bound` how many may
     wait for it.
@@ -48,6 +48,7 @@ class Backends:
         clock: Clock,
         cpu_model: Path,
         api_key: str | None = None,
+        admin_key: str | None = None,
         llama_server: str = "",
         slots: Path | None = None,
         context_length: int | None = None,
@@ -67,7 +68,14 @@ class Backends:
         self._guessed = not urls
         self._line = [
             self._candidate(
-                OpenAIServer(one, api_key=api_key, context_override=context_length, timeouts=timeouts), rank
+                OpenAIServer(
+                    one,
+                    api_key=api_key,
+                    admin_key=admin_key,
+                    context_override=context_length,
+                    timeouts=timeouts,
+                ),
+                rank,
             )
             for rank, url in enumerate(urls)
             for one in url.split(EQUALS)
