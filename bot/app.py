@@ -35,6 +35,7 @@ from bot.scene.swaps import Swaps
 from bot.scene.table import Table
 from bot.scene.turn import Answering
 from bot.scene.warming import Warming
+from bot.scene.whispers import Whispers
 from bot.stage.stage import DiscordStage
 from bot.store.store import Store, warnings
 from cogs.help import Help
@@ -45,9 +46,11 @@ from cogs.model import ModelCommands
 from cogs.persona import PersonaCommands
 from cogs.persona_files import PersonaFiles
 from cogs.scene import SceneCommands
+from cogs.whisper import WhisperCommand
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from random import Random
 
     from bot.memory.embedding import Embedder
     from bot.settings import Settings
@@ -108,8 +111,8 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         models = ModelChoices(store)
         await models.open()
         answering = Answering(store, personas, backends, stage, prompter, lore, models, clock, rng)
-        chronicler = Chronicler(backends, prompter)
-        summarising = Summarising(store, stories, prompter, chronicler, personas, clock)
+        writing = Chronicler(backends, prompter)
+        summarising = Summarising(store, stories, prompter, writing, personas, clock)
         warming = Warming(backends, prompter, summarising, personas, models, clock)
         closing.push_async_callback(warming.aclose)
         embedding = Embedding(store, Vectors(store), make_embedder(settings, clock), clock)
@@ -123,17 +126,11 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         backends.start()
         embedding.start(busy=lambda: any(scene.answering for scene in table.scenes()))
         direction, reports = Direction(table, rng), Reports(table, backends, models, prompter)
-        files = PersonaFiles(
-            client,
-            library,
-            clock,
-            rng=rng,
-            on_report=lambda text: structlog.get_logger("hearthside.personas").warning(text),
-            on_commands_changed=lambda: client.soon(client.sync_commands()),
-        )
+        files = watched_files(client, library, clock, rng)
         client.furnish(
             Listening(client, table, backends),
             SceneCommands(direction, table, reports, listens=listen),
+            WhisperCommand(Whispers(table, direction), table, reports),
             PersonaCommands(direction, table, personas, files),
             ModelCommands(
                 direction,
@@ -151,6 +148,18 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
             files,
         )
         yield client
+
+
+def watched_files(client: Hearthside, library: PersonaLibrary, clock: Clock, rng: Random) -> PersonaFiles:
+    """Watch over the personas' files, and have Discord told when one brings commands."""
+    return PersonaFiles(
+        client,
+        library,
+        clock,
+        rng=rng,
+        on_report=lambda text: structlog.get_logger("hearthside.personas").warning(text),
+        on_commands_changed=lambda: client.soon(client.sync_commands()),
+    )
 
 
 def make_backends(settings: Settings, clock: Clock) -> Backends:
