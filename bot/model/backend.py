@@ -139,9 +139,10 @@ class Backend(Protocol):
     async def load(self, model: str, on_progress: Progress | None = None) -> None:
         """Have a model of the server's list loaded, and return when it can answer.
 
-        On a server that swaps the `whole`, it answers everybody from then on. A model that answers already is
-        loaded at once. Cancelling stops the waiting, not the loading.
-        Raises BackendError with the reason where the server cannot or will not.
+        On a server that swaps the `whole`, it answers everybody from then on. Nothing is done about a model
+        that can answer already. Cancelling stops the waiting; some servers (TabbyAPI) stop loading then, too.
+        Raises BackendError with the reason where the server cannot or will not, ModelRefusedError where it
+        lists no such model.
         """
         ...
 
@@ -162,7 +163,14 @@ class Backend(Protocol):
         ...
 
     async def models(self) -> tuple[ModelInfo, ...]:
-        """List the models that can be asked for by name; the first is the one that answers by default."""
+        """List the models the server offers; the first is the one that answers by default.
+
+        Those that are not loaded can be asked for only where the server swaps `named`; see `load`.
+        """
+        ...
+
+    async def refresh(self) -> None:
+        """Ask the server anew what it has, and what of that is loaded now. Raises BackendError."""
         ...
 
     async def context_length(self, model: str | None = None) -> int | None:

@@ -100,7 +100,7 @@ def refused(
 ) -> BackendError:
     """Turn an HTTP error into what it means. `body` is its text, `offered` the models known to be there."""
     error = _error_object(body)
-    message = str(error.get("message") or "")
+    message = str(error.get("message") or error.get("msg") or "")  # the latter: KoboldCpp
     if _TOO_LONG.search(f"{error.get('type')} {error.get('code')} {message}"):
         return _too_long(name, error, message)
     if status in {400, 404} and model and re.search(r"\bmodel\b", message, re.IGNORECASE):
@@ -162,6 +162,8 @@ def _by_status(name: str, status: int, message: str) -> BackendError:
             error = not_a_model_server(name, f"HTTP {status}")
         case 429:
             return BackendBusyError(f"{sentence(name)} has too many requests.", hint="Try again in a minute.")
+        case 503 if "busy" in message.lower():
+            return BackendBusyError(f"{sentence(name)} is busy with another answer.", hint="Try again soon.")
         case 503 if "load" in message.lower():
             error = BackendLoadingError(
                 f"{sentence(name)} is still loading its model.", hint="Try again in a moment."

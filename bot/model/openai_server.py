@@ -70,6 +70,7 @@ class OpenAIServer:
         self._signature = ""
         self._unsupported: frozenset[str] = frozenset()
         self._no_system_role: set[str] = set()  # models that were found out by a refusal
+        self._one_load = asyncio.Lock()
         self._told_dropped: set[str] = set()
         self._log = structlog.get_logger("hearthside.model")
 
@@ -189,11 +190,15 @@ class OpenAIServer:
         except RefusedError as error:
             raise self._site.refused(error) from None
         except TimeoutError:
-            raise too_slow(self.name, self._timeouts.load, "did not load the adapter") from None
+            raise too_slow(self.name, self._site.patience, "did not load the adapter") from None
         await self.refresh()
 
     async def load(self, model: str, on_progress: Progress | None = None) -> None:
-        """Have a model loaded; see `Backend.load`."""
+        """Have a model loaded; see `Backend.load`. One after the other: the second may be the first."""
+        async with self._one_load:
+            await self._load(model, on_progress)
+
+    async def _load(self, model: str, on_progress: Progress | None) -> None:
         await self.refresh()
         models = await self.models()
         found = next((one for one in models if one.name == model), None)

@@ -32,7 +32,8 @@ class Answer:
 
     `gate` holds it back before the first chunk, `gate_after` after that many chunks; `pause_s` waits between
     chunks. `opening` sends a chunk without text before all of that. Without `usage` no usage chunk is sent;
-    `finish_reason` None ends the stream as if cut off.
+    `finish_reason` None ends the stream as if cut off. `dies_after` that many chunks the connection is cut,
+    as by a server that was killed.
     """
 
     text: str = TEXT
@@ -43,6 +44,7 @@ class Answer:
     opening: bool = False
     usage: bool = True
     finish_reason: str | None = "stop"
+    dies_after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -175,13 +177,16 @@ class ScriptedModelServer:
         async with self.arrived:
             self.requests.append(recorded)
             self.arrived.notify_all()
-        if self._api_key and request.headers.get("Authorization") != f"Bearer {self._api_key}":
+        if not self._admits(request):
             return self._refuse(Refusal(401, '{"error": {"message": "Invalid API key"}}'))
         try:
             return await self._answer(request, recorded)
         except (asyncio.CancelledError, ConnectionError):
             recorded.gone.set()
             raise
+
+    def _admits(self, request: web.Request) -> bool:
+        return not self._api_key or request.headers.get("Authorization") == f"Bearer {self._api_key}"
 
     async def _answer(self, request: web.Request, recorded: Recorded) -> web.StreamResponse:
         match request.path:
@@ -243,14 +248,16 @@ class ScriptedModelServer:
         await response.prepare(request)
         recorded.opened.set()
         if isinstance(step, Answer):
-            await self._write(response, recorded.body, step)
+            if await self._write(response, recorded.body, step) and request.transport:
+                request.transport.abort()
             return response
         await response.write(step.data)
         if step.broken and request.transport:
             request.transport.abort()
         return response
 
-    async def _write(self, response: web.StreamResponse, body: dict[str, Any], step: Answer) -> None:
+    async def _write(self, response: web.StreamResponse, body: dict[str, Any], step: Answer) -> bool:
+        """Write the chunks of an answer, and tell whether the server dies of it."""
         model = str(body.get("model"))
         pieces = [step.text[i : i + step.chunk] for i in range(0, len(step.text), step.chunk)]
         if step.opening:
@@ -260,9 +267,11 @@ class ScriptedModelServer:
                 await step.gate.wait()
             if step.pause_s:
                 await asyncio.sleep(step.pause_s)
+            if step.dies_after == number:
+                return True
             await response.write(event(chunk(piece, model=model)))
         if step.finish_reason is None:
-            return
+            return False
         await response.write(event(chunk(finish_reason=step.finish_reason, model=model)))
         if step.usage and body.get("stream_options", {}).get("include_usage"):
             prompt = self._billed(body)
@@ -273,6 +282,7 @@ class ScriptedModelServer:
             }
             await response.write(event({**chunk(model=model), "choices": [], "usage": usage}))
         await response.write(b"data: [DONE]\n\n")
+        return False
 
 
 async def _serve(arguments: argparse.Namespace) -> None:

@@ -57,6 +57,11 @@ class Site:
         """What players read."""
         return self.routes.name
 
+    @property
+    def patience(self) -> float:
+        """Seconds for a request that loads something; `loading` gives up before."""
+        return self.timeouts.load + 60
+
     async def get(self, path: str, *, admin: bool = False, timeout_s: float = PROBE_S) -> Any:
         """Fetch JSON from one of the server's own routes. Raises RefusedError, BackendUnavailableError."""
         url = self.address.root + path
@@ -100,7 +105,7 @@ class Site:
 
     async def events(self, path: str, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Send JSON, as the operator, and give the events that come back. Raises as `get` does."""
-        url, seconds = self.address.root + path, self.timeouts.load
+        url, seconds = self.address.root + path, self.patience
         headers = self.headers(admin=True)
         lines = self.routes.lines(url, body, first_s=seconds, next_s=seconds, headers=headers)
         async with aclosing(lines):
@@ -122,16 +127,14 @@ class Site:
         self, work: Coroutine[Any, Any, None], model: str, on_progress: Progress | None
     ) -> None:
         """Have a model loaded by `work`, telling now and then that it is. Raises BackendError."""
-        task = asyncio.ensure_future(work)
-        seconds = 0.0
+        clock = asyncio.get_running_loop()
+        began, task = clock.time(), asyncio.ensure_future(work)
         try:
-            while not (await asyncio.wait({task}, timeout=self.timeouts.poll))[0]:
-                seconds += self.timeouts.poll
-                if seconds > self.timeouts.load:
-                    raise too_slow(self.name, self.timeouts.load, f"did not load {model}")
-                if on_progress is not None:
-                    on_progress(f"loading {model} ... {seconds:.0f} s")
-            await task
+            async with asyncio.timeout(self.timeouts.load):
+                while not (await asyncio.wait({task}, timeout=self.timeouts.poll))[0]:
+                    if on_progress is not None:
+                        on_progress(f"loading {model} ... {clock.time() - began:.0f} s")
+                await task
         except RefusedError as error:
             raise self.refused(error, model) from None
         except TimeoutError:

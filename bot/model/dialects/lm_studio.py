@@ -38,7 +38,7 @@ class LmStudio(PlainOpenAI):
         body: dict[str, Any] = {"model": model}
         if self.site.context:
             body["config"] = {"context_length": self.site.context}
-        seconds = self.site.timeouts.load
+        seconds = self.site.patience
         try:
             await self.site.post("/api/v1/models/load", body, timeout_s=seconds)
         except RefusedError as error:

@@ -27,7 +27,7 @@ _MOST_SHOWN = 64
 
 
 class Ollama(PlainOpenAI):
-    """Ollama, which has no route that counts tokens, and LoRA adapters only as part of a model (Modelfile)."""
+    """Ollama, which has no route that counts tokens, and LoRA adapters only as part of a model's Modelfile."""
 
     name: ClassVar[str] = "Ollama"
     names: ClassVar[Mapping[str, str | None]] = {
@@ -90,7 +90,7 @@ class Ollama(PlainOpenAI):
 
     async def _load(self, model: str) -> None:
         body = {"model": model, "messages": [], "stream": False, "options": {"num_ctx": self._context(model)}}
-        await self.site.post("/api/chat", body, timeout_s=self.site.timeouts.load)
+        await self.site.post("/api/chat", body, timeout_s=self.site.patience)
 
     def _native(self, body: dict[str, Any]) -> dict[str, Any]:
         """Write a chat request as Ollama has it."""

@@ -97,9 +97,9 @@ class TabbyApi(PlainOpenAI):
         wanted = [{"name": one.name, "scaling": one.scale or 1.0} for one in loaded]
         wanted.append({"name": adapter.name, "scaling": adapter.scale})
         if loaded:  # loading adds to what there is, and would add those twice
-            await self.site.post("/v1/lora/unload", {}, admin=True, timeout_s=self.site.timeouts.load)
+            await self.site.post("/v1/lora/unload", {}, admin=True, timeout_s=self.site.patience)
         answer = await self.site.post(
-            "/v1/lora/load", {"loras": wanted}, admin=True, timeout_s=self.site.timeouts.load
+            "/v1/lora/load", {"loras": wanted}, admin=True, timeout_s=self.site.patience
         )
         if adapter.name in texts(mapping(answer).get("failure")):
             raise BackendError(f"{sentence(self.site.name)} could not load the adapter {adapter.name!r}.")

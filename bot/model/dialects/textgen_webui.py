@@ -75,14 +75,14 @@ class TextGenWebUi(PlainOpenAI):
         await self.site.loading(self._load(model), model, on_progress)
 
     async def _load(self, model: str) -> None:
-        seconds = self.site.timeouts.load
+        seconds = self.site.patience
         await self.site.post("/v1/internal/model/load", {"model_name": model}, admin=True, timeout_s=seconds)
 
     async def load_adapter(self, adapter: Adapter, path: str) -> None:  # noqa: ARG002  # it knows its folder
         """Have an adapter of its folder applied, beside those that are; it knows no scales."""
         names = [one.name for one in self.served.adapters if one.loaded and one.name != adapter.name]
         body = {"lora_names": [*names, adapter.name]}
-        await self.site.post("/v1/internal/lora/load", body, admin=True, timeout_s=self.site.timeouts.load)
+        await self.site.post("/v1/internal/lora/load", body, admin=True, timeout_s=self.site.patience)
 
 
 async def probe(site: Site, info: Mapping[str, Any]) -> TextGenWebUi:

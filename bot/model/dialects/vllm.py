@@ -79,7 +79,7 @@ class Vllm(PlainOpenAI):
     async def load_adapter(self, adapter: Adapter, path: str) -> None:
         """Load an adapter from a folder of the server's machine; it is a model of its list from then on."""
         body = {"lora_name": adapter.name, "lora_path": path or adapter.name}
-        url, seconds = f"{self.site.address.root}/v1/load_lora_adapter", self.site.timeouts.load
+        url, seconds = f"{self.site.address.root}/v1/load_lora_adapter", self.site.patience
         try:
             async with aclosing(self.site.routes.lines(url, body, first_s=seconds, next_s=seconds)) as said:
                 async for _ in said:
