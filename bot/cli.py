@@ -132,7 +132,12 @@ def _logged_settings(level: str | None = None) -> Settings:
     from bot import logs  # noqa: PLC0415  # structlog is not needed to print the help: 60 ms
 
     settings = load_settings()
-    secrets = (settings.discord_token, settings.model_api_key, settings.embedding_api_key)
+    secrets = (
+        settings.discord_token,
+        settings.model_api_key,
+        settings.model_admin_key,
+        settings.embedding_api_key,
+    )
     logs.set_up(level or settings.log_level, [secret.get_secret_value() for secret in secrets])
     return settings
 

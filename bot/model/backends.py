@@ -145,15 +145,16 @@ class Backends:
         up = [one for one in everyone if one.is_up]
         return _best(up, model).server if up else None
 
-    async def load(self, model: str, scene_key: int = 0, on_progress: Progress | None = None) -> Backend:
-        """Have a model ready on the first server that offers it, and give that server.
+    async def load(self, model: str, scene_key: int = 0, on_progress: Progress | None = None) -> str:
+        """Have a model ready on the first server that offers it, and give its name there once it is loaded.
 
         Where it takes the place of another, that is done once the answers under way are given; nobody is
         served meanwhile. Raises BackendError with the reason if no server offers it, or it cannot be loaded.
         """
         offer = await self.offer(model, scene_key)
         if offer.server is None:
-            return (await self._on_cpu(on_progress)).server
+            await self._on_cpu(on_progress)
+            return model
         one = self._find(offer.server)
         swaps = not one.answers_as(model)
         if swaps and on_progress and one.queue.running:
@@ -163,7 +164,9 @@ class Backends:
                 await one.server.load(model, on_progress)
             finally:
                 await one.look()
-        return one.server
+        return (
+            model if one.lists(model) else one.own_model
+        )  # KoboldCpp calls a file otherwise once it is loaded
 
     async def spare(self, backend: Backend, work: Callable[[], Awaitable[None]]) -> bool:
         """Have a backend do `work` as soon as it has nothing to answer; see `Queue.spare`."""

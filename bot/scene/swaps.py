@@ -68,7 +68,7 @@ class Swaps:
         The scene goes on meanwhile. Raises BackendError with the reason where no server can answer as it.
         """
         if model is not None:
-            await self._backends.load(model, aim.key, on_progress)
+            model = await self._backends.load(model, aim.key, on_progress)
         shown = f"**{model}**" if model else ITS_OWN
         if aim.persona:
             await self._models.choose_model(_guild(aim), aim.persona, model)
