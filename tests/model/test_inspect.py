@@ -325,9 +325,14 @@ def test_a_damaged_folder_is_refused(config: str, tmp_path: Path) -> None:
     with pytest.raises(SetupError):
         inspect(place)
     (tmp_path / "model" / "config.json").write_text(json.dumps(LLAMA), encoding="utf-8")
-    (tmp_path / "model" / "model.safetensors").write_bytes(b"\xff" * 20)
-    with pytest.raises(SetupError, match="damaged"):
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(SetupError, match="cut short: 1 bytes are missing"):
         inspect(place)
+    for damage in (b"\xff" * 20, struct.pack("<Q", 2**63) + b"{}"):
+        weights.write_bytes(damage)
+        with pytest.raises(SetupError, match="damaged"):
+            inspect(place)
 
 
 def test_a_plan_of_a_file_says_how_to_start_it(tiny_gguf: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,8 +139,9 @@ def _header(path: Path) -> dict[str, Stored]:
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            entries = json.loads(file.read(min(length, _LONGEST_HEADER)))
-        return {
+            text = file.read(min(length, _LONGEST_HEADER))
+            entries = json.loads(text if len(text) == length else b"")
+        found = {
             str(name): Stored(
                 tuple(int(axis) for axis in entry["shape"]),
                 int(entry["data_offsets"][1]) - int(entry["data_offsets"][0]),
@@ -148,6 +149,7 @@ def _header(path: Path) -> dict[str, Stored]:
             for name, entry in entries.items()
             if name != "__metadata__"
         }
+        ends = [int(entry["data_offsets"][1]) for name, entry in entries.items() if name != "__metadata__"]
     except (
         OSError,
         ValueError,
@@ -159,6 +161,10 @@ def _header(path: Path) -> dict[str, Stored]:
         RecursionError,
     ):
         raise SetupError(f"{path} is damaged or no safetensors file.", hint="Download it again.") from None
+    missing = 8 + length + max(ends, default=0) - path.stat().st_size
+    if missing > 0:
+        raise SetupError(f"{path} is cut short: {missing} bytes are missing.", hint="Download it again.")
+    return found
 
 
 def _packed_bits(quantization: Any) -> float:

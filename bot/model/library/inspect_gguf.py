@@ -10,6 +10,7 @@ from bot.model.library.gguf_model import Keys, bytes_of, head_size, heads_of, nu
 from bot.model.library.inspection import Inspection
 from bot.model.library.quantization import FILE_TYPES, TYPES
 
+_MAGIC = b"GGUF"
 _LONGEST_ARRAY = 4096
 """Arrays with a value for each layer are shorter; a vocabulary is longer."""
 _ROPE_KEYS = (
@@ -23,6 +24,9 @@ _ROPE_KEYS = (
 
 def read_part(file: BinaryIO, name: str, size: int) -> Header:
     """Read the header of an open GGUF file of `size` bytes. Raises SetupError where it makes no sense."""
+    if file.read(len(_MAGIC)) != _MAGIC:
+        raise SetupError(f"{name} is not a GGUF file.", hint="Name one, or a folder with a config.json.")
+    file.seek(0)
     header = read_gguf_tensors(file, name, size, _LONGEST_ARRAY)
     missing = sum(bytes_of(tensor) for tensor in header.tensors) - size
     if missing > 0:
