@@ -325,7 +325,7 @@ def _environment() -> dict[str, str]:
         name: value for name, value in os.environ.items() if not name.upper().endswith(("_TOKEN", "_KEY"))
     }
     path = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
-    # llama.cpp has gdb look at a process that it aborts, where there is one: half a minute of work for a report
+    # llama.cpp has gdb look at a process that it aborts, where there is one: seconds of work for a report
     # that nobody reads. What went wrong stands in its log.
     return {"GGML_NO_BACKTRACE": "1", **kept, "PYTHONPATH": path}
 
