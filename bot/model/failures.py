@@ -108,6 +108,12 @@ def refused(
     return _by_status(name, status, message)
 
 
+def own_words(body: str) -> str:
+    """Give what a server says in the body of a refusal, shortened, without the full stop."""
+    error = _error_object(body)
+    return str(error.get("message") or error.get("msg") or "")[:_QUOTED].rstrip(". ")
+
+
 def failed_in_stream(name: str, error: Any) -> BackendError:
     """Turn an error that came as an event of the answer's stream, in any of the shapes servers give it."""
     status = error.get("code") if isinstance(error, dict) else None

@@ -188,7 +188,7 @@ class OpenAIServer:
         try:
             await dialect.load_adapter(adapter, path)
         except RefusedError as error:
-            raise self._site.refused(error) from None
+            raise self._site.refused(error, f"the adapter {adapter.name!r}") from None
         except TimeoutError:
             raise too_slow(self.name, self._site.patience, "did not load the adapter") from None
         await self.refresh()

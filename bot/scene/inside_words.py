@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from bot.prompt.inspector import CARDS, HEAD, LORE, PINS, SECRETS, lore_lines
@@ -123,17 +124,12 @@ def _cost(record: AnswerRecord) -> list[str]:
 
 
 def _drawn(sampling: Sampling, record: AnswerRecord) -> list[str]:
-    names = (
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_p",
-        "repeat_penalty",
-        "presence_penalty",
-        "frequency_penalty",
-    )
-    values = ((name, getattr(sampling, name)) for name in names)
-    chosen = [f"{name} {value:g}" for name, value in values if value is not None]
+    values = ((one.name, getattr(sampling, one.name)) for one in fields(sampling))
+    chosen = [
+        f"{name} {value:g}"
+        for name, value in values
+        if value is not None and name not in {"seed", "max_tokens"}
+    ]
     stop = ", ".join(f"`{one.strip().replace('`', '')}`" for one in record.stop)
     return [
         f"seed {sampling.seed}" if sampling.seed is not None else "a seed of the server's own",

@@ -33,7 +33,7 @@ class Answer:
     `gate` holds it back before the first chunk, `gate_after` after that many chunks; `pause_s` waits between
     chunks. `opening` sends a chunk without text before all of that. Without `usage` no usage chunk is sent;
     `finish_reason` None ends the stream as if cut off. `dies_after` that many chunks the connection is cut,
-    as by a server that was killed.
+    as by a server that was killed. A `thought` comes before it, in the field that servers have for that.
     """
 
     text: str = TEXT
@@ -45,6 +45,7 @@ class Answer:
     usage: bool = True
     finish_reason: str | None = "stop"
     dies_after: int | None = None
+    thought: str = ""
 
 
 @dataclass(frozen=True)
@@ -262,6 +263,9 @@ class ScriptedModelServer:
         pieces = [step.text[i : i + step.chunk] for i in range(0, len(step.text), step.chunk)]
         if step.opening:
             await response.write(event(chunk("", model=model)))
+        if step.thought:
+            choice = {"index": 0, "delta": {"reasoning_content": step.thought}, "finish_reason": None}
+            await response.write(event({**chunk(model=model), "choices": [choice]}))
         for number, piece in enumerate(pieces):
             if step.gate and number == step.gate_after:
                 await step.gate.wait()

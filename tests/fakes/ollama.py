@@ -89,6 +89,9 @@ class FakeOllama(DialectServer):
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         recorded.opened.set()
+        if step.thought:
+            message = {"role": "assistant", "content": "", "thinking": step.thought}
+            await response.write(_line({"message": message, "done": False}))
         pieces = [step.text[i : i + step.chunk] for i in range(0, len(step.text), step.chunk)]
         for number, piece in enumerate(pieces):
             if step.gate and number == step.gate_after:

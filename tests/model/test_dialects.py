@@ -258,7 +258,8 @@ async def test_a_router_is_asked_nothing_that_would_load_a_model() -> None:
     scripted = FakeLlamaRouter(loaded=None)
     async with reaching(scripted) as server:
         assert scripted.woken == []
-        assert not server.capabilities.counts
+        before = server.capabilities
+        assert not before.counts
         assert await server.count(ask().messages) is None
         await server.load(SEA.name)
         assert server.capabilities.counts

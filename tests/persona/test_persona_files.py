@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,29 @@ def test_a_full_file_is_read_field_by_field(folder: Path) -> None:
     assert marta.examples[1] == Example("And a bath?", "The river is free.")
 
 
+def test_every_way_of_drawing_words_can_be_set(folder: Path) -> None:
+    values = {
+        "temperature": 1.1,
+        "top_p": 0.95,
+        "top_k": 40,
+        "min_p": 0.05,
+        "typical_p": 0.9,
+        "repeat_penalty": 1.05,
+        "presence_penalty": -0.5,
+        "frequency_penalty": 0.2,
+        "dry_multiplier": 0.8,
+        "dry_base": 1.75,
+        "dry_allowed_length": 3,
+        "xtc_probability": 0.5,
+        "xtc_threshold": 0.1,
+        "seed": 7,
+        "max_tokens": 300,
+    }
+    lines = "\n".join(f"{name} = {value}" for name, value in values.items())
+    (folder / "ann.toml").write_text(f'name = "Ann"\n[sampling]\n{lines}\n', encoding="utf-8")
+    assert asdict(read(folder / "ann.toml").sampling) == values
+
+
 def test_a_file_saved_by_notepad_is_read_all_the_same(folder: Path) -> None:
     content = b"\xef\xbb\xbf" + MARTA.replace("\n", "\r\n").encode()
     (folder / "marta.toml").write_bytes(content)
@@ -120,6 +144,9 @@ def test_a_file_saved_by_notepad_is_read_all_the_same(folder: Path) -> None:
         ("temperature = 0.8", "temperture = 0.8", 19, "in [sampling]. Did you mean 'temperature'?"),
         ("temperature = 0.8", "temperature = 80", 19, "must be from 0 to 5"),
         ("top_k = 40", "top_k = 0.5", 20, "must be a whole number"),
+        ("top_k = 40", "dry_base = 0.5", 20, "must be from 1 to 4"),
+        ("top_k = 40", "dry_allowed_length = 0", 20, "must be from 1 to 100"),
+        ("top_k = 40", "xtc_threshold = 0.9", 20, "must be from 0 to 0.5"),
         ("top_k = 40", 'voice = "loud"', 20, "Move it above the first line in [brackets]"),
         ("scale = 0.6", "scale = 3", 24, "must be from 0 to 2"),
         ('name = "tavern"', "", 22, "[lora] needs the name"),

@@ -14,7 +14,7 @@ from bot.errors import BackendError, BackendUnavailableError
 from bot.model.address import ServerAddress
 from bot.model.backend import AdapterInfo, Capabilities, ModelInfo, Progress
 from bot.model.dialects.reading import digest, mapping, openai_usage
-from bot.model.failures import refused, sentence, too_slow
+from bot.model.failures import own_words, sentence, too_slow
 from bot.model.routes import RefusedError, Routes, Timeouts
 
 PROBE_S = 2.0
@@ -114,14 +114,15 @@ class Site:
                     with suppress(ValueError):
                         yield mapping(json.loads(line.removeprefix("data:")))
 
-    def refused(self, error: RefusedError, model: str = "") -> BackendError:
-        """Say why the server would not load something."""
+    def refused(self, error: RefusedError, what: str) -> BackendError:
+        """Say why the server would not load something. It is none the worse for it, and can answer."""
         if error.status in {401, 403}:
             return BackendError(
-                f"{sentence(self.name)} does that only for its operator.",
+                f"{sentence(self.name)} loads things only for its operator.",
                 hint="Set MODEL_ADMIN_KEY to its admin key or password.",
             )
-        return refused(self.name, error.status, error.body, model=model or None)
+        said = own_words(error.body) or f"HTTP {error.status}"
+        return BackendError(f"{sentence(self.name)} could not load {what}: {said}.")
 
     async def loading(
         self, work: Coroutine[Any, Any, None], model: str, on_progress: Progress | None

@@ -27,7 +27,7 @@ _MOST_SHOWN = 64
 
 
 class Ollama(PlainOpenAI):
-    """Ollama, which has no route that counts tokens, and LoRA adapters only as part of a model's Modelfile."""
+    """Ollama, which has no route that counts tokens, and LoRA adapters only as part of a Modelfile."""
 
     name: ClassVar[str] = "Ollama"
     names: ClassVar[Mapping[str, str | None]] = {

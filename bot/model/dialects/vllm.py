@@ -85,7 +85,7 @@ class Vllm(PlainOpenAI):
                 async for _ in said:
                     pass
         except RefusedError as error:
-            if error.status in {404, 405}:
+            if error.status in {404, 405} and "adapter" not in error.body.lower():  # there is no such route
                 raise BackendError(
                     f"{sentence(self.site.name)} does not load LoRA adapters while it runs.",
                     hint="Start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True.",
