@@ -161,6 +161,8 @@ class Direction:
         async with self._store.transaction() as tx:
             for turn in scene.turns:
                 await turns.close(tx, turn.id, now)
+                if turn.whisper:
+                    await knowledge.end_whisper(tx, turn.id)
         scene.turns.clear()
 
     async def pause(self, scene: Scene) -> None:
@@ -236,7 +238,7 @@ class Direction:
         """Have a persona of the scene (its lead, if none is named) speak next."""
         if not scene.listening:
             raise TableError("This scene is paused.", hint="/scene resume goes on.")
-        persona = self._present(scene, name or scene.record.lead)
+        persona = self.present(scene, name or scene.record.lead)
         await self._table.ask(scene, persona.slug)
         return persona
 
@@ -334,9 +336,10 @@ class Direction:
         """Find who is to leave; one that is no persona any more goes by the name the scene has for it."""
         if name in scene.cast and self._table.personas.get(name) is None:
             return Persona(name, name)
-        return self._present(scene, name)
+        return self.present(scene, name)
 
-    def _present(self, scene: Scene, name: str) -> Persona:
+    def present(self, scene: Scene, name: str) -> Persona:
+        """Find a persona of a scene's cast. Raises TableError if there is none of that name."""
         persona = self.persona(name, scene.record.guild_id)
         if persona.slug not in scene.cast:
             raise TableError(

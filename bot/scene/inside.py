@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bot.errors import BackendError, TableError
 from bot.model.backend import fold_system
 from bot.prompt.replay import rebuild
+from bot.scene.discretion import reminded
 from bot.store import answers, log, lore
 from bot.store.records import EntryKind
 
@@ -126,7 +127,7 @@ async def replay(store: Store, message_id: int) -> Rebuilt:
         shortened=record.shortened,
         edited=edited,
         sha256=record.prompt_sha256,
-        forms=[fold_system],
+        forms=[fold_system, reminded, lambda messages: fold_system(reminded(messages))],
     )
 
 

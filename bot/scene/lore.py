@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from bot.memory.witnesses import visible
 from bot.persona.macros import expand
 from bot.persona.persona import PLAYER, names
 from bot.prompt.log import SPOKEN
@@ -85,19 +86,23 @@ class SceneLore:
         memory.head = _refs(told)
         return tuple(fired.text for fired in told)
 
-    async def append(self, scene: Scene, persona: Persona) -> None:
-        """Append to the log what was woken since the last answer, before `persona` takes the word."""
+    async def append(self, scene: Scene, persona: Persona, audience: str | None = None) -> None:
+        """Append to the log what was woken since the last answer, before `persona` takes the word.
+
+        What wakes it is what the persona knows; whispers do so only for an answer to an `audience`, which
+        alone knows what is told then.
+        """
         lore = await self._lore(scene)
         if not lore.entries:
             return
         async with scene.arrivals:
-            now = await self._circumstances(scene, persona, lore)
+            now = await self._circumstances(scene, persona, lore, audience=audience)
             outcome = activate(lore, now)
             if not outcome.fired:
                 return
             memory = await self._memory(scene)
             async with self._store.transaction() as tx:
-                told = [await self._tell(tx, scene, fired) for fired in outcome.fired]
+                told = [await self._tell(tx, scene, fired, audience) for fired in outcome.fired]
             for entry, record in told:
                 scene.add(entry)
                 memory.fired.append(record)
@@ -129,12 +134,22 @@ class SceneLore:
         )
 
     async def _circumstances(
-        self, scene: Scene, persona: Persona | None, lore: Lore, said: str | None = None
+        self,
+        scene: Scene,
+        persona: Persona | None,
+        lore: Lore,
+        *,
+        said: str | None = None,
+        audience: str | None = None,
     ) -> Circumstances:
         memory = await self._counted(scene)
-        there = {entry.id: entry.seq for entry in scene.window.entries if entry.kind is EntryKind.LORE}
+        entries = scene.window.entries
+        if persona:
+            entries = visible(entries, persona.slug, persona.narrator, scene.stays)
+        there = {entry.id: entry.seq for entry in entries if entry.kind is EntryKind.LORE}
         window = {(one.book, one.uid): one.seq for one in memory.fired if one.entry_id in there}
-        messages = [entry for entry in scene.window.entries if entry.kind in _MESSAGES][-LONGEST_SCAN:]
+        heard = [entry for entry in entries if audience or entry.audience is None]
+        messages = [entry for entry in heard if entry.kind in _MESSAGES][-LONGEST_SCAN:]
         head = memory.head or _refs(self._standing(scene, lore, memory.context))
         return Circumstances(
             messages=[f"{entry.speaker}: {entry.text}" for entry in messages] if said is None else (said,),
@@ -207,7 +222,9 @@ class SceneLore:
 
     # -- the log ------------------------------------------------------------------------------------------
 
-    async def _tell(self, tx: Connection, scene: Scene, fired: Fired) -> tuple[Entry, FiredRecord]:
+    async def _tell(
+        self, tx: Connection, scene: Scene, fired: Fired, audience: str | None
+    ) -> tuple[Entry, FiredRecord]:
         entry = await log.append(
             tx,
             Entry(
@@ -218,6 +235,7 @@ class SceneLore:
                 speaker=" ".join(fired.label.split())[:LABEL_CHARACTERS],
                 text=fired.text,
                 created_at=self._clock.now(),
+                audience=audience,
             ),
         )
         record = FiredRecord(entry.id, entry.seq, *fired.ref, because=fired.because, since=fired.since)

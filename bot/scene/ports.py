@@ -71,6 +71,10 @@ class Stage(Protocol):
         """
         ...
 
+    def confide(self, speaker: Speaker, token: str) -> Utterance:
+        """Begin an answer that only the member sees whose command had this `token`."""
+        ...
+
     async def notice(self, place: Place, text: str, *, key: str | None = None) -> int | None:
         """Say something as the bot itself. Gives the message's id, or None where the bot may not write."""
         ...

@@ -11,7 +11,7 @@ from bot.prompt.log import Head
 from bot.prompt.tokens import EstimatingCounter, entry_tokens
 from bot.prompt.window import Window
 from bot.scene.ports import Place
-from bot.store.records import Entry, EntryKind, Reply, SceneRecord, SceneState, Stay
+from bot.store.records import Entry, EntryKind, Reply, SceneRecord, SceneState, Stay, Whisper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,12 +29,14 @@ class Turn:
     """What the cast owes the players: from the first message that asks for an answer to the last answer.
 
     Until it is begun, more messages join it. `resumed` marks one that an earlier run of the bot had promised.
+    `whisper` is what it answers in private, if it does: nothing joins it.
     """
 
     id: int
     replies: list[Reply] = field(default_factory=list)
     begun: bool = False
     resumed: bool = False
+    whisper: Whisper | None = None
 
     def promised(self) -> set[str]:
         """Give the personas that owe an answer in this turn."""

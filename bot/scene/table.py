@@ -119,9 +119,13 @@ class Table:
             await log.last_seq(connection, record.id),
             await knowledge.stays_of(connection, record.id),
         )
+        whispers = await knowledge.whispers_of(connection, record.id)
         for turn_id, replies in await turns.unfinished(connection, record.id):
+            whisper = whispers.get(turn_id)
             begun = any(reply.posted or reply.state is not ReplyState.PROMISED for reply in replies)
-            scene.turns.append(Turn(turn_id, replies, begun=begun, resumed=True))
+            scene.turns.append(
+                Turn(turn_id, replies, begun=begun or whisper is not None, resumed=True, whisper=whisper)
+            )
         return scene
 
     async def last_heard(self, scene: Scene) -> int:
@@ -274,13 +278,17 @@ class Table:
         while scene.turns and scene.listening:
             turn = scene.turns[0]
             for reply in turn.replies:  # more may be promised until it is begun
-                async with self.stage.thinking(scene.place):
+                # Nobody is to see that somebody is whispered to.
+                thinking = contextlib.nullcontext() if turn.whisper else self.stage.thinking(scene.place)
+                async with thinking:
                     if not turn.begun:
                         await self._let_them_finish(scene)
                         turn.begun = True
-                    await self._answering.give(scene, reply, resumed=turn.resumed)
+                    await self._answering.give(scene, reply, resumed=turn.resumed, whisper=turn.whisper)
             async with self.store.transaction() as tx:
                 await turns.close(tx, turn.id, self.clock.now())
+                if turn.whisper:
+                    await knowledge.end_whisper(tx, turn.id)
             scene.turns.popleft()
         self._warming.soon(scene)
         self._embedding.soon()

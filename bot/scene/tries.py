@@ -28,12 +28,13 @@ class Tries:
     """Keeps count for one answer.
 
     `error` is what went wrong last, None for an answer without words; `tight` says that a prompt was refused
-    for its length, `avoid` which servers refused for what.
+    for its length, `avoid` which servers refused for what, `leaked` that an answer gave a secret away.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.error: BackendError | None = None
         self.tight = False
+        self.leaked = False
         self.avoid: dict[Backend, BackendError] = {}
         self._clock = clock
         self._until = clock.monotonic() + LOADING_S

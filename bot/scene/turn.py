@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from bot.chat import ChatRequest
 from bot.errors import BackendError, HearthsideError, PromptTooLongError, TableError
-from bot.prompt.answer import AnswerFilter
 from bot.scene.caveats import Caveats
+from bot.scene.discretion import DiscreetFilter, reminded
 from bot.scene.making import Making, seeded
 from bot.scene.ports import Speaker
 from bot.scene.tries import Tries
-from bot.store import answers, log, turns
+from bot.store import answers, knowledge, log, turns
 from bot.store.records import Entry, EntryKind, Reply, ReplyState
 
 if TYPE_CHECKING:
@@ -34,19 +34,27 @@ if TYPE_CHECKING:
     from bot.scene.prompter import Prompt, Prompter
     from bot.scene.scene import Scene
     from bot.store.answers import AnswerRecord
+    from bot.store.records import Whisper
     from bot.store.store import Store
 
 SILENT = "Say something more, or use /scene next to have them try again."
+TOO_LATE = (
+    "*(A whisper was answered too late to be shown. Whoever whispered finds it with `/memory search`.)*"
+)
 GONE = "It was deleted or its file is gone: /scene remove takes the name out, /scene add brings another in."
 
 
 @dataclass(slots=True)
 class Told:
-    """What came out of one request, the entries that were counted for it, and what it was made of."""
+    """What came out of one request, the entries that were counted for it, and what it was made of.
+
+    `leaked` says that it was stopped because it was about to repeat a secret.
+    """
 
     text: str
     counted: tuple[Entry, ...] = ()
     made: AnswerRecord | None = None
+    leaked: bool = False
 
 
 class Answering:
@@ -76,16 +84,19 @@ class Answering:
         self._caveats = Caveats(personas, models, stage)
         self._log = structlog.get_logger("hearthside.turn")
 
-    async def give(self, scene: Scene, reply: Reply, *, resumed: bool) -> None:
+    async def give(
+        self, scene: Scene, reply: Reply, *, resumed: bool, whisper: Whisper | None = None
+    ) -> None:
         """Give one answer, unless it was given before. It ends visibly, whatever goes wrong.
 
-        `resumed` says that an earlier run of the bot may have begun it.
+        `resumed` says that an earlier run of the bot may have begun it. The answer to a `whisper` is shown to
+        the one who whispered alone.
         """
         if reply.state in {ReplyState.DONE, ReplyState.FAILED}:
             return
         notice = ""
         try:
-            await self._give(scene, reply, resumed=resumed)
+            await self._give(scene, reply, whisper, resumed=resumed)
         except HearthsideError as error:
             self._log.warning("answer_failed", scene=scene.id, persona=reply.persona, error=str(error))
             notice = f"⚠ {error}"
@@ -95,18 +106,34 @@ class Answering:
             notice = f"⚠ Something went wrong inside the bot. The operator finds it in the log as {error_id}."
         if notice:
             with contextlib.suppress(HearthsideError):
-                await self._stage.notice(scene.place, notice, key=f"reply:{reply.id}")
+                if whisper:
+                    await self._confide(scene, reply, whisper, notice)
+                else:
+                    await self._stage.notice(scene.place, notice, key=f"reply:{reply.id}")
             async with self._store.transaction() as tx:
                 await turns.set_reply(tx, reply.id, ReplyState.FAILED, reply.entry_id)
 
-    async def _give(self, scene: Scene, reply: Reply, *, resumed: bool) -> None:
+    async def _confide(self, scene: Scene, reply: Reply, whisper: Whisper, notice: str) -> None:
+        """Tell the one who whispered why there is no answer; where that is too late, say only that it is."""
+        persona = self._personas.get(reply.persona)
+        speaker = Speaker.of(persona) if persona else Speaker(reply.persona, reply.persona)
+        try:
+            await self._stage.confide(speaker, whisper.token).finish(notice)
+        except HearthsideError:
+            await self._stage.notice(scene.place, TOO_LATE, key=f"reply:{reply.id}")
+
+    async def _give(self, scene: Scene, reply: Reply, whisper: Whisper | None, *, resumed: bool) -> None:
         persona = self._personas.get(reply.persona)
         if persona is None:
             raise TableError(f"There is no persona {reply.persona} any more, so nobody answered.", hint=GONE)
-        utterance = await self._utterance(scene, reply, persona, resumed=resumed)
+        if whisper:
+            utterance: Utterance = self._stage.confide(Speaker.of(persona), whisper.token)
+        else:
+            utterance = await self._utterance(scene, reply, persona, resumed=resumed)
+        audience = whisper.audience if whisper else None
         try:
             entry = await self._told_before(scene, reply) or await self._speak(
-                scene, reply, persona, utterance
+                scene, reply, persona, utterance, audience
             )
             await utterance.finish(entry.text)
         except asyncio.CancelledError:
@@ -146,9 +173,14 @@ class Answering:
         """Give the answer's text if an interrupted run had it and did not finish showing it."""
         return next((entry for entry in scene.window.entries if reply.entry_id == entry.id), None)
 
-    async def _speak(self, scene: Scene, reply: Reply, persona: Persona, utterance: Utterance) -> Entry:
-        """Take the answer's place in the log, behind the lore it needs; have the model tell it; keep it."""
-        await self._lore.append(scene, persona)
+    async def _speak(
+        self, scene: Scene, reply: Reply, persona: Persona, utterance: Utterance, audience: str | None
+    ) -> Entry:
+        """Take the answer's place in the log, behind the lore it needs; have the model tell it; keep it.
+
+        Only the `audience` may know of it, if one is given.
+        """
+        await self._lore.append(scene, persona, audience)
         async with scene.arrivals:
             seq = scene.take_seq()
         try:
@@ -159,7 +191,7 @@ class Answering:
             with contextlib.suppress(HearthsideError):
                 await utterance.retract()
             raise
-        return await self._keep(scene, reply, persona, seq, told)
+        return await self._keep(scene, reply, persona, seq, told, audience)
 
     async def _told(self, scene: Scene, seq: int, persona: Persona, utterance: Utterance) -> Told:
         """Ask until there is an answer: another server after a failure, a shorter window after a refusal."""
@@ -173,8 +205,9 @@ class Answering:
                 self._log.warning("backend_failed", scene=scene.id, error=str(error))
                 tries.failed(error)
                 continue
-            if told.text:
+            if told.text or (told.leaked and tries.leaked):
                 return told
+            tries.leaked |= told.leaked
             tries.failed(None)
         if tries.error:
             raise tries.error
@@ -183,7 +216,7 @@ class Answering:
     async def _try(
         self, scene: Scene, seq: int, persona: Persona, utterance: Utterance, tries: Tries
     ) -> Told:
-        """Ask the backend whose turn it is, once."""
+        """Ask the backend whose turn it is, once; with a reminder after an answer that gave a secret away."""
 
         def progress(text: str) -> None:
             utterance.write(f"*({text})*")
@@ -194,6 +227,9 @@ class Answering:
         model = self._backends.model_for(backend, wanted)
         await self._caveats.tell(scene, backend, persona, wanted=wanted, model=model)
         prompt = await self._prompter.build(scene, backend, persona, seq, model=model, tight=tries.tight)
+        if tries.leaked:
+            prompt = replace(prompt, messages=reminded(prompt.messages))
+            persona = replace(persona, sampling=replace(persona.sampling, seed=None))
         try:
             return await self._ask(scene, backend, prompt, persona, utterance)
         except PromptTooLongError as error:
@@ -215,7 +251,7 @@ class Answering:
             session=scene.session,
         )
         making = Making(self._clock, backend, prompt, request)
-        answer = AnswerFilter(persona.name, prompt.others)
+        answer = DiscreetFilter(persona.name, prompt.others, await self._secrets(scene))
 
         def waiting(ahead: int) -> None:
             utterance.write(f"*({persona.name} waits for the model: {ahead} ahead)*")
@@ -234,9 +270,18 @@ class Answering:
         self._prompter.learn(backend, prompt, making.usage)
         self._backends.note(backend, making.usage)
         scene.last_answer = making.record()
-        return Told(answer.finish(making.finish_reason), prompt.counted, scene.last_answer)
+        text = answer.finish(making.finish_reason)
+        if answer.told is not None:
+            self._log.warning("secret_kept", scene=scene.id, persona=persona.slug, number=answer.told + 1)
+        return Told(text, prompt.counted, scene.last_answer, leaked=answer.told is not None)
 
-    async def _keep(self, scene: Scene, reply: Reply, persona: Persona, seq: int, told: Told) -> Entry:
+    async def _secrets(self, scene: Scene) -> list[str]:
+        async with self._store.read() as connection:
+            return [secret.text for secret in await knowledge.secrets_of(connection, scene.id)]
+
+    async def _keep(
+        self, scene: Scene, reply: Reply, persona: Persona, seq: int, told: Told, audience: str | None
+    ) -> Entry:
         """Store the answer before it is shown whole: what the players have read is in the log."""
         new = Entry(
             id=0,
@@ -248,6 +293,7 @@ class Answering:
             text=told.text,
             created_at=self._clock.now(),
             turn_id=reply.turn_id,
+            audience=audience,
         )
         async with self._store.transaction() as tx:
             await log.set_tokens(tx, told.counted)

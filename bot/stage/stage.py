@@ -13,6 +13,7 @@ import discord
 
 from bot.clock import Clock
 from bot.scene.ports import OnPosted, Place, Speaker
+from bot.stage.alone import PrivateUtterance
 from bot.stage.clean import Cleaner
 from bot.stage.pace import Pace
 from bot.stage.parts import Parts, nonce
@@ -71,6 +72,10 @@ class DiscordStage:
             started=lambda task: self._keep(task, utterance),
         )
         return utterance
+
+    def confide(self, speaker: Speaker, token: str) -> PrivateUtterance:
+        """Begin an answer that only the member sees whose command had this `token`."""
+        return PrivateUtterance(self._client, self._clock, self._cleaner, speaker, token)
 
     async def notice(self, place: Place, text: str, *, key: str | None = None) -> int | None:
         """Say something as the bot itself, in several messages if it is long; gives the first one's id.

@@ -116,11 +116,15 @@ async def between(connection: Connection, scene_id: int, first: int, last: int) 
 
 
 async def last_answer(connection: Connection, channel_id: int) -> Entry | None:
-    """Give the latest answer in a channel, in whichever of its scenes; None before the first."""
+    """Give the latest answer in a channel, in whichever of its scenes, but for whispers; None before any."""
     played = select(scenes.c.id).where(scenes.c.channel_id == channel_id)
     rows = await connection.execute(
         select(entries)
-        .where(entries.c.scene_id.in_(played), entries.c.kind == EntryKind.ANSWER)
+        .where(
+            entries.c.scene_id.in_(played),
+            entries.c.kind == EntryKind.ANSWER,
+            entries.c.audience.is_(None),
+        )
         .order_by(entries.c.id.desc())
         .limit(1)
     )
