@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.errors import TableError
+from bot.errors import SetupError, TableError
 from bot.settings import PROJECT
 
 # The planner and what it reads with are imported by the commands: they are not needed to print the help.
@@ -73,6 +73,9 @@ def _add_quant(commands: Commands) -> None:
     command = commands.add_parser("quant", help="what quantization does to a model's numbers")
     command.add_argument(
         "model", nargs="?", type=Path, metavar="PATH", help="a GGUF file (default: the bundled one)"
+    )
+    command.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw error against bits per weight, as a PNG"
     )
     command.set_defaults(command=_quant)
 
@@ -148,14 +151,26 @@ def _suggest(options: argparse.Namespace) -> int:
 
 
 def _quant(options: argparse.Namespace) -> int:
-    from bot.model.library import inspector, losses, rounding  # noqa: PLC0415  # as said above
+    from bot.model.library import inspector, loss_chart, losses, rounding  # noqa: PLC0415  # as said above
 
     print(rounding.worked_example(), end="\n\n")
     path = options.model or Path(__file__).parent / "model" / "storyteller.gguf"
     parameters = inspector.inspect(str(path)).parameters
     numbers, found = losses.losses(path)
     print(losses.as_text(path, numbers, found, parameters))
+    if options.plot:
+        _save(options.plot, loss_chart.draw(f"What {path.name} loses", found))
     return 0
+
+
+def _save(path: Path, picture: bytes) -> None:
+    try:
+        path.write_bytes(picture)
+    except OSError as error:
+        raise SetupError(
+            f"{path} cannot be written ({error.strerror}).", hint="Take another --plot."
+        ) from None
+    print(f"\nDrawn in {path}")
 
 
 def _pull(options: argparse.Namespace) -> int:

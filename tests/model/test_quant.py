@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bot import cli
+from bot.errors import TableError
+from bot.model.library import loss_chart
 from bot.model.library.block_formats import there_and_back, uniform
-from bot.model.library.losses import losses
+from bot.model.library.losses import Loss, losses
 from bot.model.library.rounding import from_the_low_end, from_zero
 
 
@@ -49,6 +52,35 @@ def test_the_losses_of_a_real_file(tiny_gguf: Path, capsys: pytest.CaptureFixtur
     told = capsys.readouterr().out
     assert "q  = round(0.75 / S) = round(5.625) = 6" in told
     assert "bits per weight" in told
+
+
+def colour_at(picture: Image.Image, at: tuple[float, float]) -> tuple[int, ...]:
+    found = picture.getpixel((round(at[0]), round(at[1])))
+    assert isinstance(found, tuple)
+    return found
+
+
+def test_the_losses_as_a_picture(tiny_gguf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "losses.png"
+    assert cli.main(["model", "quant", str(tiny_gguf), "--plot", str(path)]) == 0
+    with Image.open(path) as picture:
+        seen = picture.convert("RGB")
+    assert (picture.format, seen.size) == ("PNG", (loss_chart.WIDTH, loss_chart.HEIGHT))
+    assert max(colour_at(seen, (5, 5))) < 80, "dark"
+    _, found = losses(tiny_gguf)
+    frame = loss_chart.frame_of(found)
+    shown = {loss.name: frame.at(loss) for loss in found if loss.error}
+    blue, yellow = (colour_at(seen, shown[name]) for name in ("Q4_0", "uniform 4"))
+    assert blue[2] > blue[0] + 60
+    assert yellow[0] > yellow[2] + 60
+    assert "F16" not in shown, "what loses nothing has no place on the scale"
+    assert cli.main(["model", "quant", str(tiny_gguf), "--plot", str(tmp_path)]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_nothing_lost_is_nothing_drawn() -> None:
+    with pytest.raises(TableError, match="nothing to draw"):
+        loss_chart.draw("", [Loss("F16", 16, 0)])
 
 
 def test_a_file_without_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,20 +17,29 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bot.model.library.ink import (
+    BACKGROUND,
+    BLUE,
+    FAINT,
+    GRID,
+    LETTERS,
+    ORANGE,
+    PALE_BLUE,
+    SHADE,
+    TITLE,
+    YELLOW,
+    write,
+)
 from bot.model.library.plan import GIB, Plan, plan
 from bot.settings import PROJECT
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
-    from PIL.ImageFont import FreeTypeFont
 
 _LONGEST_S = 20.0
 WIDTH, HEIGHT = 800, 520
 LEFT, RIGHT, TOP, BOTTOM = 110, 752, 96, 440
-_TITLE, _TEXT = 34, 25
-BACKGROUND, TEXT, FAINT = "#313338", "#f2f3f5", "#8b9097"
-LINE, WEIGHTS = "#4f9bdc", "#a5d8f7"
-LIMITS = ("#f4ea6b", "#e8a013")
+LIMITS = (YELLOW, ORANGE)
 _SHORTEST = 1024
 
 
@@ -101,7 +110,7 @@ def draw(graph: Graph) -> bytes:
 
     image = Image.new("RGB", (WIDTH, HEIGHT), BACKGROUND)
     pen = ImageDraw.Draw(image)
-    _write(pen, (28, 26), graph.title, _TITLE)
+    write(pen, (28, 26), graph.title, TITLE)
     most = ceiling(graph)
     _axes(pen, graph, most)
     points = [
@@ -109,13 +118,13 @@ def draw(graph: Graph) -> bytes:
         for context, gib in zip(graph.contexts, graph.memory, strict=True)
     ]
     floor = upward(graph.weights, most)
-    pen.polygon([(LEFT, BOTTOM), (LEFT, floor), (RIGHT, floor), (RIGHT, BOTTOM)], fill="#3d5a73")
-    _write(pen, (RIGHT - 12, BOTTOM - 4), "weights", _TEXT, WEIGHTS, "rd")
+    pen.polygon([(LEFT, BOTTOM), (LEFT, floor), (RIGHT, floor), (RIGHT, BOTTOM)], fill=SHADE)
+    write(pen, (RIGHT - 12, BOTTOM - 4), "weights", LETTERS, PALE_BLUE, "rd")
     for (name, gib), colour in zip(graph.limits, LIMITS, strict=False):
         if gib <= most:
             pen.line((LEFT, upward(gib, most), RIGHT, upward(gib, most)), fill=colour, width=3)
-            _write(pen, (LEFT + 12, upward(gib, most) - 4), f"{name}: {gib:.0f} GiB", _TEXT, colour, "ld")
-    pen.line(points, fill=LINE, width=5, joint="curve")
+            write(pen, (LEFT + 12, upward(gib, most) - 4), f"{name}: {gib:.0f} GiB", LETTERS, colour, "ld")
+    pen.line(points, fill=BLUE, width=5, joint="curve")
     file = io.BytesIO()
     image.quantize(64).save(file, "PNG", optimize=True)
     return file.getvalue()
@@ -142,28 +151,14 @@ def upward(gib: float, most: float) -> float:
 def _axes(pen: ImageDraw, graph: Graph, most: float) -> None:
     for context in graph.contexts:
         told = f"{context // 1024}k"
-        _write(pen, (across(graph, context), BOTTOM + 12), told, _TEXT, anchor="ma")
+        write(pen, (across(graph, context), BOTTOM + 12), told, LETTERS, anchor="ma")
     step = next(one for one in (0.1, 0.25, 0.5, 1, 2, 5, 10, 25, 50, 100, 250, 1000) if most / one <= 6)
     for number in range(int(most / step) + 1):
         y = upward(number * step, most)
-        pen.line((LEFT, y, RIGHT, y), fill="#42454b", width=1)
-        _write(pen, (LEFT - 12, y), f"{number * step:g}", _TEXT, anchor="rm")
-    _write(pen, (LEFT - 12, TOP - 20), "GiB", _TEXT, FAINT, "rm")
-    _write(pen, (RIGHT, HEIGHT - 12), "tokens of context", _TEXT, FAINT, "rd")
-
-
-def _write(
-    pen: ImageDraw, at: tuple[float, float], text: str, size: int, colour: str = TEXT, anchor: str = "la"
-) -> None:
-    pen.text(at, text, fill=colour, font=_font(size), anchor=anchor)
-
-
-def _font(size: int) -> FreeTypeFont:
-    from PIL import ImageFont  # noqa: PLC0415  # as in `draw`
-
-    font = ImageFont.load_default(size)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    return font
+        pen.line((LEFT, y, RIGHT, y), fill=GRID, width=1)
+        write(pen, (LEFT - 12, y), f"{number * step:g}", LETTERS, anchor="rm")
+    write(pen, (LEFT - 12, TOP - 20), "GiB", LETTERS, FAINT, "rm")
+    write(pen, (RIGHT, HEIGHT - 12), "tokens of context", LETTERS, FAINT, "rd")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MOST = 1 << 20
 """Numbers looked at in all: some seconds' work. Of larger files the start of each tensor is taken."""
+_UNIFORM_NAME = "uniform "
 _UNIFORM = (2, 3, 4, 5, 6, 8)
 _WIDTH, _HEIGHT = 64, 14
 
@@ -31,6 +32,11 @@ class Loss:
     bits: float
     error: float
 
+    @property
+    def uniform(self) -> bool:
+        """Say whether there is one scale for all numbers, rather than one for each block."""
+        return self.name.startswith(_UNIFORM_NAME)
+
 
 def losses(path: Path) -> tuple[int, list[Loss]]:
     """Measure each format on a GGUF file's matrices; give how many numbers that were, and the losses by bits.
@@ -40,7 +46,10 @@ def losses(path: Path) -> tuple[int, list[Loss]]:
     values = _numbers(path)
     tensors = sum(value.size for value in values)
     found = [
-        *(Loss(f"uniform {bits}", bits, _error(values, partial(uniform, bits=bits))) for bits in _UNIFORM),
+        *(
+            Loss(f"{_UNIFORM_NAME}{bits}", bits, _error(values, partial(uniform, bits=bits)))
+            for bits in _UNIFORM
+        ),
         *(
             Loss(name, number_type(name).bits, _error(values, partial(there_and_back, name=name)))
             for name in FORMATS
