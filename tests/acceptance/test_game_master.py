@@ -121,7 +121,7 @@ async def test_a_prompt_that_a_server_finds_too_long_is_cut_and_sent_again(
         said = await table.says(table.ann, "And before that?")
         await table.begins("⚠ The prompt", since=said.cursor)
         await table.at_rest()
-    sizes = [len(str(chat.body["messages"])) for chat in model.chats]
+    sizes = [len(str(chat.body["messages"])) for chat in model.answers]
     assert sizes[7] < sizes[6]
 
 

@@ -23,6 +23,8 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
+from bot.memory.chronicle import SYSTEM
+
 TEXT = "The door swings open. Rain drips from the lintel, and somebody inside puts down a cup."
 
 
@@ -102,8 +104,16 @@ def chunk(
     }
 
 
+def sums_up(body: dict[str, Any]) -> bool:
+    """Tell whether a request is there to have something summed up."""
+    return bool(SYSTEM in str(body["messages"][0]["content"]))
+
+
 class ScriptedModelServer:
-    """The server. `script` lists what the next chat requests get, in turn; then `default` again."""
+    """The server. `script` lists what the next chat requests get, in turn; then `default` again.
+
+    Requests to sum something up get what `summary_script` lists, then `summary`, `default` if that is None.
+    """
 
     def __init__(
         self,
@@ -117,6 +127,8 @@ class ScriptedModelServer:
         self.models = models
         self.default: Step = default or Answer()
         self.script: deque[Step] = deque()
+        self.summary: Step | None = None
+        self.summary_script: deque[Step] = deque()
         self.listing: Refusal | None = None
         self.requests: list[Recorded] = []
         self.refused = 0
@@ -142,6 +154,16 @@ class ScriptedModelServer:
     @property
     def chats(self) -> list[Recorded]:
         return [request for request in self.requests if request.path == "/v1/chat/completions"]
+
+    @property
+    def summaries(self) -> list[Recorded]:
+        """Requests to sum something up."""
+        return [chat for chat in self.chats if sums_up(chat.body)]
+
+    @property
+    def answers(self) -> list[Recorded]:
+        """Requests for an answer."""
+        return [chat for chat in self.chats if not sums_up(chat.body) and chat.body["max_tokens"] > 1]
 
     async def start(self, port: int | None = None) -> None:
         """Listen; on the same port as before where it was stopped, unless `port` says another."""
@@ -196,7 +218,7 @@ class ScriptedModelServer:
             case "/tokenize" if self._dialect == "vllm":
                 return web.json_response(self._tokens(recorded.body))
             case "/v1/chat/completions":
-                step = self.script.popleft() if self.script else self.default
+                step = self._step(recorded.body)
                 if isinstance(step, Refusal):
                     return self._refuse(step)
                 if self._dialect == "vllm" and (refusal := self._too_long(recorded.body)):
@@ -204,6 +226,13 @@ class ScriptedModelServer:
                     return self._refuse(refusal)
                 return await self._stream(request, recorded, step)
         return self._refuse(Refusal(404, "<html><body>Not Found</body></html>", "text/html"))
+
+    def _step(self, body: dict[str, Any]) -> Step:
+        if not sums_up(body):
+            return self.script.popleft() if self.script else self.default
+        if self.summary_script:
+            return self.summary_script.popleft()
+        return self.default if self.summary is None else self.summary
 
     def _models(self) -> dict[str, Any]:
         extra = {"max_model_len": self.context} if self._dialect == "vllm" else {}

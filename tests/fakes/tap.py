@@ -12,6 +12,8 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
+from tests.fakes.model_server import sums_up
+
 NOT_PASSED_ON = frozenset({"host", "content-length", "transfer-encoding", "connection", "keep-alive"})
 
 
@@ -31,6 +33,11 @@ class Passed:
     def ahead(self) -> bool:
         """Whether it is there to have the prompt read, and not for an answer."""
         return bool(self.body["max_tokens"] == 1)
+
+    @property
+    def summing_up(self) -> bool:
+        """Whether it is there to have something summed up."""
+        return sums_up(self.body)
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -65,7 +72,7 @@ class Tap:
     @property
     def answers(self) -> list[Passed]:
         """Requests for an answer, refused ones too."""
-        return [chat for chat in self.chats if not chat.ahead]
+        return [chat for chat in self.chats if not chat.ahead and not chat.summing_up]
 
     @property
     def read_ahead(self) -> list[Passed]:
