@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from bot.prompt.log import INSTRUCTIONS, SPOKEN, Head, cue, pins_text, render_head, secrets_text
+from bot.prompt.log import INSTRUCTIONS, SPOKEN, Head, cue, pins_text, render_head, secrets_text, story_text
 from bot.prompt.tokens import TokenCounter, entry_tokens
 from bot.prompt.window import CUE_TOKENS, Budget
 from bot.store.records import Entry, EntryKind
@@ -19,6 +19,7 @@ ANSWERS = "Answers"
 NOTES = "Notes"
 LORE = "Lore"
 PINS = "Pinned"
+SUMMARY = "Summary"
 SECRETS = "Secrets"
 
 WHY_CHARACTERS = 200  # of what woke lore: a key can be a long expression
@@ -131,6 +132,7 @@ def _head_texts(head: Head) -> list[tuple[str, str, str]]:
         (LORE, "always true", "\n\n".join(head.lore)),
         *((CARDS, _name(card), card) for card in head.cards),
         (PINS, "pinned", pins_text(head)),
+        (SUMMARY, "summary", story_text(head)),
         (SECRETS, "secrets", secrets_text(head)),
     ]
     return [one for one in texts if one[2]]

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.chat import ChatMessage
-from bot.prompt.log import Head, render
+from bot.prompt.log import STORY, Head, render
 from bot.prompt.window import CUT_MARK, shortened_to
 from bot.store.records import Entry
 
 Form = Callable[[tuple[ChatMessage, ...]], tuple[ChatMessage, ...]]
 
+RETOLD = "The summary that stood in front of the story told of an entry that was changed since."
 ANOTHER_VERSION = "Another version of Hearthside writes prompts differently."
 
 
@@ -67,7 +68,8 @@ def rebuild(
     for sent in (messages, *(form(messages) for form in forms)):
         if prompt_sha256(sent) == sha256:
             return Rebuilt(sent, identical=True)
-    causes = [f"Entry {seq} of the story was deleted since." for seq in window if seq not in there]
+    causes = [RETOLD] if head.endswith(STORY) else []
+    causes += [f"Entry {seq} of the story was deleted since." for seq in window if seq not in there]
     causes += [
         f"Entry {entry.seq} of the story, by {entry.speaker or 'the table'}, was edited since."
         for entry in stood
@@ -79,6 +81,12 @@ def rebuild(
         if one is None and entry.seq not in edited
     ]
     return Rebuilt(messages, identical=False, causes=tuple(causes) or (ANOTHER_VERSION,))
+
+
+def struck(head: str) -> str:
+    """Give a prompt's head without what it told of the time before its window, and whatever comes after."""
+    before, mark, _ = head.partition(STORY)
+    return before + mark
 
 
 def _as_it_stood(entry: Entry, length: int | None) -> Entry | None:

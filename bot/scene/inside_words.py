@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from bot.prompt.inspector import CARDS, HEAD, LORE, PINS, SECRETS, lore_lines
+from bot.prompt.inspector import CARDS, HEAD, LORE, PINS, SECRETS, SUMMARY, lore_lines
 
 if TYPE_CHECKING:
     from bot.chat import Sampling
@@ -77,7 +77,7 @@ def _head(contents: Contents) -> list[str]:
     others = [part for part in contents.parts if part.group != HEAD and not part.entries]
     lines = [f"Lore, {part.name}: {tokens(part.tokens)}" for part in others if part.group == LORE]
     lines += [f"{part.name}: {tokens(part.tokens)}" for part in others if part.group == CARDS]
-    kept = [part for part in others if part.group in {PINS, SECRETS}]
+    kept = [part for part in others if part.group in {PINS, SUMMARY, SECRETS}]
     lines += [f"{part.group}: {tokens(part.tokens)}" for part in kept]
     return [f"{tokens(sum(part.tokens for part in own))} ({names})", *lines]
 
@@ -101,9 +101,10 @@ def _room(contents: Contents) -> list[str]:
 def _left_out(look: Look) -> list[str]:
     lines = []
     if look.left_out:
+        told = any(part.group == SUMMARY for part in look.contents.parts)
+        read = "and the model reads a summary of them" if told else "but the model does not read them"
         lines.append(
-            f"{_entries(look.left_out)} at the story's beginning: the window was full. They are kept, but the"
-            " model does not read them."
+            f"{_entries(look.left_out)} at the story's beginning: the window was full. They are kept, {read}."
         )
     if names := ", ".join(look.contents.short_cards):
         lines.append(f"The end of what is written about {names}: it would leave the story too little room.")

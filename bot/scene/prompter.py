@@ -150,9 +150,9 @@ class Prompter:
             as_of=as_of,
         )
 
-    async def outdated(self, scene: Scene, as_of: int) -> bool:
+    def outdated(self, scene: Scene, as_of: int) -> bool:
         """Tell whether the log was changed since: a prompt `as_of` then may tell what is nowhere now."""
-        return await self._stories.changes(scene) != as_of
+        return self._stories.changed_since(scene, as_of)
 
     async def contents(
         self, scene: Scene, backend: Backend | None, last: AnswerRecord | None, *, model: str | None

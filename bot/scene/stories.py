@@ -122,6 +122,11 @@ class Stories:
         """Give how many changes to the log there have been, for `keep`."""
         return len((await self._of(scene)).changes)
 
+    def changed_since(self, scene: Scene, as_of: int) -> bool:
+        """Tell whether the log has changed since it had `as_of` times."""
+        known = self._known.get(scene)
+        return known is not None and len(known.changes) != as_of
+
     async def changed(self, tx: Connection, scene_id: int, seq: int) -> None:
         """Void what tells of an entry, in the transaction that changes or deletes it."""
         await summaries.stale(tx, scene_id, seq, told_after=STORY)

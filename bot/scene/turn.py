@@ -12,6 +12,7 @@ import structlog
 
 from bot.chat import ChatRequest
 from bot.errors import BackendError, HearthsideError, PromptTooLongError, TableError
+from bot.prompt.replay import struck
 from bot.scene.caveats import Caveats
 from bot.scene.discretion import DiscreetFilter, reminded
 from bot.scene.making import Making, seeded
@@ -48,11 +49,13 @@ GONE = "It was deleted or its file is gone: /scene remove takes the name out, /s
 class Told:
     """What came out of one request, the entries that were counted for it, and what it was made of.
 
-    `leaked` says that it was stopped because it was about to repeat a secret.
+    `as_of` is how often the log had changed when it was made (`Prompt.as_of`). `leaked` says that it was
+    stopped because it was about to repeat a secret.
     """
 
     text: str
     counted: tuple[Entry, ...] = ()
+    as_of: int = 0
     made: AnswerRecord | None = None
     leaked: bool = False
 
@@ -273,7 +276,8 @@ class Answering:
         text = answer.finish(making.finish_reason)
         if answer.told is not None:
             self._log.warning("secret_kept", scene=scene.id, persona=persona.slug, number=answer.told + 1)
-        return Told(text, prompt.counted, scene.last_answer, leaked=answer.told is not None)
+        leaked = answer.told is not None
+        return Told(text, prompt.counted, prompt.as_of, scene.last_answer, leaked)
 
     async def _secrets(self, scene: Scene) -> list[str]:
         async with self._store.read() as connection:
@@ -299,7 +303,10 @@ class Answering:
             await log.set_tokens(tx, told.counted)
             entry = await log.append(tx, new)
             if told.made:
-                await answers.keep(tx, entry.id, told.made)
+                # What was deleted meanwhile must not come back with the record of a prompt that told of it.
+                void = self._prompter.outdated(scene, told.as_of)
+                made = replace(told.made, head=struck(told.made.head)) if void else told.made
+                await answers.keep(tx, entry.id, made)
             await turns.set_reply(tx, reply.id, ReplyState.TOLD, entry.id)
         scene.add(entry)
         return entry
