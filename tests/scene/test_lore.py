@@ -6,63 +6,28 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import pytest
 
-from bot.clock import SystemClock
-from bot.persona.library import PersonaLibrary
-from bot.persona.personas import Personas
-from bot.scene.lore import SceneLore
-from bot.scene.lorebooks import ENTRIES_IN_ALL, Lorebooks
-from bot.scene.scene import Scene
-from bot.store import log, scenes
-from bot.store.records import EntryKind, SceneRecord
+from bot.scene.lorebooks import ENTRIES_IN_ALL
+from bot.store import scenes
+from bot.store.records import EntryKind
 from bot.store.store import Store
-from tests.store.story import MIRA, SERVER, line, scene, started
+from tests.scene.sitting import Sitting, shelf
+from tests.store.story import MIRA, SERVER
 
-PERSONAS = Path(__file__).parents[2] / "personas"
 GONG = {"key": ["gong"], "content": "{{char}} cast the gong for {{user}}."}
 
 
-class Table:
-    """A store, its books, and one scene with the narrator."""
-
-    def __init__(self, store: Store, personas: Personas) -> None:
-        self.store = store
-        self.personas = personas
-        self.books = Lorebooks(store, SystemClock())
-        self.scene: Scene
-        self.lore: SceneLore
-        self.seq = 0
-
-    async def sit(self, record: SceneRecord) -> None:
-        """Take the scene up as a start of the bot does."""
-        async with self.store.read() as connection:
-            window = await log.since(connection, record.id, record.window_start)
-            last = await log.last_seq(connection, record.id)
-        self.scene = Scene(record, ["narrator"], window, last)
-        self.lore = SceneLore(self.store, self.books, self.personas, SystemClock(), Random(1))  # noqa: S311  # dice
-
-    async def bring(self, *entries: dict[str, Any], **frame: Any) -> None:
-        document = {**frame, "entries": {str(number): entry for number, entry in enumerate(entries)}}
-        data = json.dumps(document).encode()
-        await self.books.bring(SERVER, data, MIRA, name="Vell", filename="vell.json")
-
-    async def says(self, text: str, kind: EntryKind = EntryKind.PLAYER) -> None:
-        async with self.store.transaction() as tx:
-            entry = await log.append(tx, line(self.scene.id, self.scene.take_seq(), text, kind=kind))
-        self.scene.add(entry)
+class Table(Sitting):
+    """A sitting at which lore is told."""
 
     async def told(self, *said: str) -> list[str]:
         """Have a player speak and the narrator answer; give what lore was told before the answer."""
         for text in said:
             await self.says(text)
         before = {entry.id for entry in self.scene.window.entries}
-        narrator = self.personas.get("narrator")
-        assert narrator
-        await self.lore.append(self.scene, narrator)
+        await self.lore.append(self.scene, self.persona("narrator"))
         new = [entry.text for entry in self.scene.window.entries if entry.id not in before]
         await self.says("Well.", EntryKind.ANSWER)
         return new
@@ -80,11 +45,8 @@ class Table:
 @pytest.fixture
 async def table(tmp_path: Path) -> AsyncIterator[Table]:
     store = await Store.open(tmp_path / "hearthside.sqlite")
-    library = PersonaLibrary(PERSONAS)
-    library.load_all()
-    personas = Personas(library, store, SystemClock(), faces=tmp_path / "faces")
-    table = Table(store, personas)
-    await table.sit(scene(id=await started(store)))
+    table = Table(store, shelf(store, tmp_path))
+    await table.begin()
     yield table
     await store.aclose()
 
