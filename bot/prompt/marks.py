@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-_THOUGHT = r"(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis|seed:think)"
+# Some put their name in front: <seed:think>, <longcat_think>, <ifm|think>.
+_THOUGHT = r"(?:[a-z]{1,12}[:_|])?(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis)"
 _CLOSE = (
     rf"</{_THOUGHT}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|END_THINKING\|>|<channel\|>"
+    rf"|<\|/{_THOUGHT}\|>|<\|inner_suffix\|>"
     r"|(?-i:assistantfinal)"  # what is left of GPT-OSS's tags where a server drops special tokens
 )
 _CLOSES = re.compile(rf"{_CLOSE}|<\|channel\|>final[^<\n]{{0,40}}<\|message\|>", re.IGNORECASE)
 _MARK = re.compile(
     rf"(?P<close>{_CLOSE})"
-    # DeepSeek, Qwen and many; Magistral; Kimi; Sky-T1; Command A; Gemma and GPT-OSS.
-    rf"|(?P<open><{_THOUGHT}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|channel\|?>)"
+    # DeepSeek, Qwen and many; Magistral; Kimi; Sky-T1; Command A; Gemma and GPT-OSS; Solar; Apertus.
+    rf"|(?P<open><{_THOUGHT}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|channel\|?>"
+    rf"|<\|{_THOUGHT}\|>|<\|inner_prefix\|>)"
     r"|(?P<wrapper></?(?:answer|response)>)"  # around the answer itself: Hunyuan, Granite
     r"|(?P<special><\|[^<>|\s]{1,40}\|?>|<\uff5c[^<>\s]{1,40}\uff5c>|</?s>|<(?:bos|eos|turn\|)>"
     r"|<(?:start|end)_of_[a-z]{1,20}>|\[/?INST\]|<</?SYS>>)",
