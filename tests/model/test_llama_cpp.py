@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -14,7 +17,9 @@ from bot.chat import ChatMessage, ChatRequest, Sampling
 from bot.errors import BackendUnavailableError, PromptTooLongError
 from bot.model.cpu import Endpoint
 from bot.model.openai_server import OpenAIServer
-from tests.model.conftest import CONTEXT, ask, hear
+from tests.model.conftest import CONTEXT, ask, hear, serving
+from tests.model.test_dialects_requests import ALL
+from tests.tiny_gguf import write_tiny_gguf
 
 
 async def test_an_answer_comes_in_pieces_and_says_what_it_cost(llama: OpenAIServer) -> None:
@@ -197,3 +202,41 @@ async def test_a_wrong_key_is_said_so_and_never_shown(llama_endpoint: Endpoint) 
     assert "MODEL_API_KEY" in str(refusal.value)
     assert "sk-wrong" not in f"{refusal.value!r} {refusal.value} {server!r} {vars(server)}"
     await server.aclose()
+
+
+async def test_every_value_and_both_kinds_of_form_are_taken_as_they_are(llama: OpenAIServer) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"mood": {"enum": ["calm", "tense"]}},
+        "required": ["mood"],
+        "additionalProperties": False,
+    }
+    text, last = await hear(llama, replace(ask(sampling=ALL), json_schema=schema))
+    assert last.finish_reason == "stop"
+    assert json.loads(text)["mood"] in {"calm", "tense"}
+    text, _ = await hear(llama, replace(ask(sampling=ALL), grammar='root ::= "yes" | "no"'))
+    assert text in {"yes", "no"}
+    assert llama.dropped(ALL) == ()
+
+
+async def test_a_model_that_would_think_is_told_not_to_and_the_count_knows_it(tmp_path: Path) -> None:
+    """The template puts an empty thought where there is to be none, by the name DeepSeek's goes by.
+
+    Qwen's name for it, `enable_thinking`, the server sets by itself where it takes a template for one that
+    does not think.
+    """
+    template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+        "<|im_start|>assistant\n{% if thinking is defined and not thinking %}"
+        "<think>\n\n</think>\n\n{% endif %}"
+    )
+    with serving(write_tiny_gguf(tmp_path / "tiny.gguf", template=template), CONTEXT) as endpoint:
+        server = OpenAIServer(endpoint.url, api_key=endpoint.api_key)
+        _, last = await hear(server)
+        _, thoughtful = await hear(server, replace(ask(), thinking=True))
+        count = await server.count(ask().messages)
+        await server.aclose()
+    assert last.usage
+    assert thoughtful.usage
+    assert count
+    assert last.usage.prompt_tokens == count.tokens > thoughtful.usage.prompt_tokens
