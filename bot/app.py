@@ -23,9 +23,11 @@ from bot.scene.adapters import Adapters
 from bot.scene.chronicler import Chronicler
 from bot.scene.direction import Direction
 from bot.scene.inside import Inside
+from bot.scene.knowledge import Knowledge
 from bot.scene.lineage import Lineage
 from bot.scene.lore import SceneLore
 from bot.scene.lorebooks import Lorebooks
+from bot.scene.memories import Memories
 from bot.scene.model_choices import ModelChoices
 from bot.scene.prompter import Prompter
 from bot.scene.reports import Reports
@@ -42,10 +44,12 @@ from cogs.help import Help
 from cogs.inside import InsideCommands
 from cogs.listening import Listening
 from cogs.lore import LoreCommands
+from cogs.memory import MemoryCommands
 from cogs.model import ModelCommands
 from cogs.persona import PersonaCommands
 from cogs.persona_files import PersonaFiles
 from cogs.scene import SceneCommands
+from cogs.secret import SecretCommands
 from cogs.whisper import WhisperCommand
 
 if TYPE_CHECKING:
@@ -126,11 +130,14 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         backends.start()
         embedding.start(busy=lambda: any(scene.answering for scene in table.scenes()))
         direction, reports = Direction(table, rng), Reports(table, backends, models, prompter)
+        knowledge, memories = Knowledge(store, clock), Memories(table, stories, embedding)
         files = watched_files(client, library, clock, rng)
         client.furnish(
             Listening(client, table, backends),
-            SceneCommands(direction, table, reports, listens=listen),
+            SceneCommands(direction, table, reports, memories, listens=listen),
             WhisperCommand(Whispers(table, direction), table, reports),
+            MemoryCommands(client, knowledge, memories, reports),
+            SecretCommands(knowledge, reports),
             PersonaCommands(direction, table, personas, files),
             ModelCommands(
                 direction,

@@ -8,6 +8,7 @@ import discord
 from discord import app_commands
 
 from bot.errors import TableError
+from bot.scene.knowledge import Asker
 from bot.scene.ports import Place
 
 if TYPE_CHECKING:
@@ -53,12 +54,22 @@ def here(interaction: discord.Interaction[Any]) -> Place:
     return Place(interaction.guild_id, interaction.channel_id or 0, parent)
 
 
+def directs(interaction: discord.Interaction[Any], scene: Scene) -> bool:
+    """Tell whether somebody is the game master of a scene: who started it, or may manage the channel."""
+    return interaction.user.id == scene.record.started_by or interaction.permissions.manage_messages
+
+
+def asker(interaction: discord.Interaction[Any], scene: Scene) -> Asker:
+    """Give who asks what is known of a scene."""
+    return Asker(interaction.user.id, directs(interaction, scene))
+
+
 def may_direct(interaction: discord.Interaction[Any], scene: Scene) -> None:
     """Let the one who started a scene, and those who manage the channel, change it.
 
     Raises TableError for everybody else.
     """
-    if interaction.user.id != scene.record.started_by and not interaction.permissions.manage_messages:
+    if not directs(interaction, scene):
         raise TableError(
             f"Only <@{scene.record.started_by}>, who started this scene, can do that.",
             hint="So can members with “Manage Messages”.",

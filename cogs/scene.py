@@ -12,11 +12,12 @@ from bot.errors import TableError
 from bot.scene.direction import NewScene
 from bot.scene.ports import Place
 from bot.store.records import Mode
-from cogs.choices import among, here, may_direct, persona_choices
+from cogs.choices import among, asker, here, may_direct, persona_choices
 
 if TYPE_CHECKING:
     from bot.client import Hearthside
     from bot.scene.direction import Direction
+    from bot.scene.memories import Memories
     from bot.scene.reports import Reports
     from bot.scene.scene import Scene
     from bot.scene.table import Table
@@ -32,10 +33,13 @@ ModeName = Literal["natural", "list", "manual", "mention-only"]
 class SceneCommands(commands.GroupCog, group_name="scene", group_description="The story that is played here"):
     """The commands of a game master at the table."""
 
-    def __init__(self, direction: Direction, table: Table, reports: Reports, *, listens: bool) -> None:
+    def __init__(
+        self, direction: Direction, table: Table, reports: Reports, memories: Memories, *, listens: bool
+    ) -> None:
         self._direction = direction
         self._table = table
         self._reports = reports
+        self._memories = memories
         self._listens = listens
 
     @app_commands.command(description="Open a scene in this channel, or in a new thread")
@@ -100,11 +104,14 @@ class SceneCommands(commands.GroupCog, group_name="scene", group_description="Th
         scene = self._here(interaction)
         await interaction.response.send_message("\n".join(await self._reports.status(scene)), ephemeral=True)
 
-    @app_commands.command(description="Read again what happened last")
-    async def recap(self, interaction: Interaction) -> None:  # noqa: D102
-        await interaction.response.send_message(
-            await self._reports.recap(self._here(interaction)), ephemeral=True
-        )
+    @app_commands.command(description="Read again what happened, as far as your character knows")
+    @app_commands.describe(for_all="Post it here for everybody: what the whole table may know")
+    async def recap(self, interaction: Interaction, for_all: bool = False) -> None:  # noqa: D102
+        scene = self._here(interaction)
+        if for_all:
+            may_direct(interaction, scene)
+        told = await self._memories.recap(scene, asker(interaction, scene), for_all=for_all)
+        await interaction.response.send_message(told, ephemeral=not for_all)
 
     @app_commands.command(description="Bring a character into the scene")
     @app_commands.describe(

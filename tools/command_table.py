@@ -13,15 +13,28 @@ from discord.ext import commands
 from cogs.help import Help
 from cogs.inside import InsideCommands
 from cogs.lore import LoreCommands
+from cogs.memory import MemoryCommands
 from cogs.model import ModelCommands
 from cogs.persona import PersonaCommands
 from cogs.scene import SceneCommands
+from cogs.secret import SecretCommands
+from cogs.whisper import WhisperCommand
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BLOCK = re.compile(r"(<!-- commands:[^\n]*-->\n).*?(<!-- end of commands -->)", re.DOTALL)
 
 # The cogs whose commands everybody meets; a persona's own commands are its own affair.
-COGS = (SceneCommands, PersonaCommands, LoreCommands, ModelCommands, InsideCommands, Help)
+COGS = (
+    SceneCommands,
+    WhisperCommand,
+    MemoryCommands,
+    SecretCommands,
+    PersonaCommands,
+    LoreCommands,
+    ModelCommands,
+    InsideCommands,
+    Help,
+)
 
 
 def table() -> str:

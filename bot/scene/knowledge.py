@@ -1,19 +1,35 @@
-"""What the table knows: what is pinned, what is kept secret, who may know what was said."""
+"""What the table knows: what is pinned, what is kept secret, and who may know what was said."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bot.errors import TableError
+from bot.memory.witnesses import audience_of, member
+from bot.prompt.log import PINNED, UNTOLD
 from bot.prompt.tokens import EstimatingCounter
-from bot.store import knowledge
+from bot.store import knowledge, log, summaries
+from bot.store.records import EntryKind, Pin, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bot.clock import Clock
+    from bot.scene.scene import Scene
+    from bot.store.connection import Connection
+    from bot.store.records import Entry, Session
     from bot.store.store import Store
 
 # What is pinned takes an eighth of the context at most, and what is secret another one: the story needs room.
 SHARE = 8
+PINS = 20
+PIN_CHARACTERS = 300
+SECRETS = 50
+SECRET_CHARACTERS = 500
+
+NO_PIN = "/memory list shows what is pinned."
+NO_SUCH = "/secret list shows them."
 
 
 async def standing(
@@ -21,10 +37,16 @@ async def standing(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Give what is pinned in a scene, and what is secret, for the prompt's head: the latest that fits."""
     async with store.read() as connection:
-        pins = [pin.text for pin in await knowledge.pins_of(connection, scene_id)]
+        pins = [shortened(pin.text) for pin in await knowledge.pins_of(connection, scene_id)]
         secrets = [secret.text for secret in await knowledge.secrets_of(connection, scene_id)]
     room = context_length // SHARE
     return _latest(pins, room), _latest(secrets, room)
+
+
+def shortened(text: str, characters: int = PIN_CHARACTERS) -> str:
+    """Give a text on one line, cut to so many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= characters else f"{line[: characters - 2].rstrip()} …"
 
 
 def _latest(texts: Sequence[str], room: int) -> tuple[str, ...]:
@@ -34,3 +56,146 @@ def _latest(texts: Sequence[str], room: int) -> tuple[str, ...]:
     while first and (room := room - tokens(f"- {texts[first - 1]}\n")) >= 0:
         first -= 1
     return tuple(texts[first:])
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """A member who asks. One who `directs` the scene may know everything."""
+
+    member_id: int
+    directs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ken:
+    """What one asker may know of a scene: what was said in the sessions that they played in, and to them."""
+
+    asker: Asker
+    sessions: tuple[Session, ...]
+    played: frozenset[int]
+
+    def covers(self, entry: Entry) -> bool:
+        """Tell whether the asker may know of an entry. What only the model was told nobody is shown."""
+        if entry.kind in {EntryKind.LORE, EntryKind.MEMORY}:
+            return False
+        if self.asker.directs or entry.author_id == self.asker.member_id:
+            return True
+        if entry.audience is not None:
+            return member(self.asker.member_id) in audience_of(entry)
+        return self.session_of(entry.seq) in self.played
+
+    def session_of(self, seq: int) -> int:
+        """Give the number of the session that a place in the log belongs to."""
+        return max((one.number for one in self.sessions if one.first_seq <= seq), default=1)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the asker was there in every session, or directs."""
+        return self.asker.directs or all(one.number in self.played for one in self.sessions)
+
+
+async def ken_of(connection: Connection, scene_id: int, asker: Asker) -> Ken:
+    """Give what an asker may know of a scene."""
+    there = tuple(await knowledge.sessions_of(connection, scene_id))
+    played = await knowledge.spoke_in(connection, scene_id, asker.member_id)
+    return Ken(asker, there, frozenset(played))
+
+
+class Knowledge:
+    """Keeps pins and secrets. Every refusal is a TableError that says what to do."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    # -- pins ---------------------------------------------------------------------------------------------
+
+    async def pins(self, scene: Scene) -> list[Pin]:
+        """Give what is pinned, oldest first."""
+        async with self._store.read() as connection:
+            return await knowledge.pins_of(connection, scene.id)
+
+    async def pin(self, scene: Scene, text: str, asker: Asker) -> Pin:
+        """Pin a fact in a player's own words."""
+        line = " ".join(text.split())[:PIN_CHARACTERS]
+        if not line:
+            raise TableError("There is nothing to pin in that.")
+        async with self._store.transaction() as tx:
+            await self._require_room(tx, scene, line)
+            pin_id = await knowledge.pin(tx, scene.id, line, asker.member_id, self._clock.now())
+        return Pin(pin_id, line, asker.member_id, self._clock.now())
+
+    async def pin_message(self, scene: Scene, message_id: int, asker: Asker) -> Pin:
+        """Pin what a message of the scene shows: while it is edited or deleted, so is the pin."""
+        async with self._store.transaction() as tx:
+            entry = await log.shown_by(tx, message_id)
+            if entry is None or entry.scene_id != scene.id:
+                raise TableError("That message belongs to no story that is played here.")
+            if not (await ken_of(tx, scene.id, asker)).covers(entry):
+                raise TableError("Your character was not there, and cannot remember it.")
+            await self._require_room(tx, scene, _told(entry))
+            now = self._clock.now()
+            pin_id = await knowledge.pin(tx, scene.id, "", asker.member_id, now, entry_id=entry.id)
+        return Pin(pin_id, _told(entry), asker.member_id, now, entry.id)
+
+    async def _require_room(self, tx: Connection, scene: Scene, text: str) -> None:
+        there = await knowledge.pins_of(tx, scene.id)
+        if any(pin.text == text for pin in there):
+            raise TableError("That is pinned already.")
+        if len(there) >= PINS:
+            raise TableError(
+                f"{PINS} facts are pinned here, and a scene holds no more.",
+                hint="/memory unpin takes one out.",
+            )
+
+    async def unpin(self, scene: Scene, wanted: str, asker: Asker) -> Pin:
+        """Take a pin out that the asker has pinned; who directs the scene takes out any."""
+        async with self._store.transaction() as tx:
+            there = await knowledge.pins_of(tx, scene.id)
+            pin = next((one for one in there if wanted in {f"#{one.id}", one.text}), None)
+            if pin is None:
+                raise TableError(f"Nothing like “{wanted[:80]}” is pinned here.", hint=NO_PIN)
+            if not asker.directs and pin.pinned_by != asker.member_id:
+                raise TableError(f"<@{pin.pinned_by}> has pinned that, and can take it out.")
+            await knowledge.unpin(tx, pin.id)
+            await summaries.strike(tx, scene.id, PINNED)
+        return pin
+
+    # -- secrets ------------------------------------------------------------------------------------------
+
+    async def secrets(self, scene: Scene) -> list[Secret]:
+        """Give the secrets, oldest first."""
+        async with self._store.read() as connection:
+            return await knowledge.secrets_of(connection, scene.id)
+
+    async def add_secret(self, scene: Scene, text: str, by: int) -> Secret:
+        """Keep a secret."""
+        line = " ".join(text.split())[:SECRET_CHARACTERS]
+        if not line:
+            raise TableError("There is no secret in that.")
+        now = self._clock.now()
+        async with self._store.transaction() as tx:
+            there = await knowledge.secrets_of(tx, scene.id)
+            if any(one.text == line for one in there):
+                raise TableError("That is a secret already.")
+            if len(there) >= SECRETS:
+                raise TableError(
+                    f"A scene keeps {SECRETS} secrets, and has them.", hint="/secret remove makes room."
+                )
+            secret_id = await knowledge.add_secret(tx, scene.id, line, by, now)
+        return Secret(secret_id, line, by, now)
+
+    async def remove_secret(self, scene: Scene, wanted: str) -> Secret:
+        """Forget a secret, because it has come out or was never true."""
+        async with self._store.transaction() as tx:
+            there = await knowledge.secrets_of(tx, scene.id)
+            secret = next((one for one in there if wanted in {f"#{one.id}", one.text}), None)
+            if secret is None:
+                raise TableError("There is no such secret.", hint=NO_SUCH)
+            await knowledge.remove_secret(tx, secret.id)
+            await summaries.strike(tx, scene.id, UNTOLD)
+        return secret
+
+
+def _told(entry: Entry) -> str:
+    return f"{entry.speaker}: {entry.text}" if entry.speaker else entry.text

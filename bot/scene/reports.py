@@ -1,4 +1,4 @@
-"""What the table may know about its scene: how it stands, what happened last, what answers."""
+"""What the table may know about its scene: how it stands, what answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bot.errors import BackendError, TableError
 from bot.model.failures import sentence
 from bot.store import log, turns
-from bot.store.records import Entry, EntryKind, SceneState
+from bot.store.records import SceneState
 
 if TYPE_CHECKING:
     from bot.model.backend import Backend, ModelInfo
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from bot.scene.prompter import Prompter
     from bot.scene.scene import Scene
     from bot.scene.table import Table
-
-RECAP_ENTRIES = 12
-RECAP_CHARACTERS = 1900
-QUOTE_CHARACTERS = 220
 
 
 def backend_line(status: BackendStatus, *, exact: bool | None = None) -> str:
@@ -90,23 +86,6 @@ class Reports:
             f"Story: {entries} entries in {played} turns; the model reads the last {in_window}.",
             *self._last_answer(scene),
         ]
-
-    async def recap(self, scene: Scene) -> str:
-        """Tell the latest part of the story again, shortened, within one message of Discord."""
-        async with self._table.store.read() as connection:
-            entries = await log.last(connection, scene.id, RECAP_ENTRIES)
-        lines: list[str] = []
-        room = RECAP_CHARACTERS
-        for entry in reversed(entries):
-            if entry.kind is EntryKind.LORE:
-                continue  # what the model knows is not yet what the players know
-            line = _quote(entry)
-            room -= len(line) + 1
-            if room < 0:
-                break
-            lines.insert(0, line)
-        told = "\n".join(lines) or "Nothing has happened yet."
-        return f"**{scene.record.title}**, lately:\n{told}"
 
     async def models(self) -> list[str]:
         """Say what every server offers, one model on each line, and which servers cannot be asked now."""
@@ -192,9 +171,3 @@ class Reports:
             f"Last answer: {last.backend}" + (f", {last.model}" if last.model else "") + ".",
             f"Its prompt: {last.prompt_tokens} of {last.context_length} tokens ({counted}){evaluated}.",
         ]
-
-
-def _quote(entry: Entry) -> str:
-    text = " ".join(entry.text.split())
-    shown = text if len(text) <= QUOTE_CHARACTERS else text[:QUOTE_CHARACTERS].rsplit(" ", 1)[0] + " …"
-    return f"*{shown}*" if entry.kind is EntryKind.NOTE else f"**{entry.speaker}**: {shown}"

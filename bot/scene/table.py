@@ -251,6 +251,14 @@ class Table:
                     await self._remove(tx, entry)
             self._warming.mend(scene)
 
+    async def forget(self, scene: Scene, entry_id: int) -> None:
+        """Delete an entry because somebody asked for it. The message that shows it stays."""
+        async with scene.arrivals, self.store.transaction() as tx:
+            entry = await log.by_id(tx, scene.id, entry_id)
+            if entry:
+                await self._remove(tx, entry)
+        self._warming.mend(scene)
+
     async def _remove(self, tx: Connection, entry: Entry) -> None:
         memories = await self._lineage.changed(tx, entry, deleted=True)
         await log.remove(tx, entry.id)

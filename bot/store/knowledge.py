@@ -140,6 +140,12 @@ async def pin(
     return int(done.scalar_one())
 
 
+async def is_pinned(connection: Connection, entry_id: int) -> bool:
+    """Tell whether an entry is pinned."""
+    rows = await connection.execute(select(pins.c.id).where(pins.c.entry_id == entry_id).limit(1))
+    return rows.first() is not None
+
+
 async def unpin(tx: Connection, pin_id: int) -> None:
     """Take a pin out."""
     await tx.execute(delete(pins).where(pins.c.id == pin_id))

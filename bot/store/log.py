@@ -115,6 +115,34 @@ async def between(connection: Connection, scene_id: int, first: int, last: int) 
     return [entry_of(row) for row in rows]
 
 
+async def by_id(connection: Connection, scene_id: int, entry_id: int) -> Entry | None:
+    """Give an entry of a scene by its id."""
+    rows = await connection.execute(
+        select(entries).where(entries.c.scene_id == scene_id, entries.c.id == entry_id)
+    )
+    row = rows.first()
+    return entry_of(row) if row else None
+
+
+async def saying(connection: Connection, scene_id: int, words: Iterable[str], limit: int) -> list[Entry]:
+    """Give a scene's latest entries that have all these words in text or speaker's name, newest first.
+
+    Case is ignored for ASCII. What only the model was told is left out.
+    """
+    said = entries.c.speaker + " " + entries.c.text
+    rows = await connection.execute(
+        select(entries)
+        .where(
+            entries.c.scene_id == scene_id,
+            entries.c.kind.not_in((EntryKind.LORE, EntryKind.MEMORY)),
+            *(said.icontains(word, autoescape=True) for word in words),
+        )
+        .order_by(entries.c.seq.desc())
+        .limit(limit)
+    )
+    return [entry_of(row) for row in rows]
+
+
 async def last_answer(connection: Connection, channel_id: int) -> Entry | None:
     """Give the latest answer in a channel, in whichever of its scenes, but for whispers; None before any."""
     played = select(scenes.c.id).where(scenes.c.channel_id == channel_id)

@@ -86,7 +86,7 @@ async def stale(tx: Connection, scene_id: int, seq: int, *, told_after: str) -> 
     await tx.execute(delete(summaries).where(*covering, summaries.c.level > 0))
     await tx.execute(update(summaries).where(*covering).values(stale=True, text=""))
     if since is not None:
-        await _strike(tx, scene_id, told_after)
+        await strike(tx, scene_id, told_after)
 
 
 async def restricted(connection: Connection, scene_id: int, before: int) -> list[Entry]:
@@ -99,8 +99,12 @@ async def restricted(connection: Connection, scene_id: int, before: int) -> list
     return [entry_of(row) for row in rows]
 
 
-async def _strike(tx: Connection, scene_id: int, told_after: str) -> None:
-    """Leave only the beginning, `told_after` included, of the heads of a scene's prompts."""
+async def strike(tx: Connection, scene_id: int, told_after: str) -> None:
+    """Leave only the beginning, `told_after` included, of the heads of a scene's prompts.
+
+    Heads of answers that were deleted go.
+    """
+    await tx.execute(delete(heads).where(heads.c.sha256.not_in(select(answers.c.head_sha256))))
     used = (
         select(answers.c.head_sha256)
         .join(entries, entries.c.id == answers.c.entry_id)

@@ -1,0 +1,203 @@
+"""What is remembered of a scene, for the one who asks: found, forgotten, taken along, told again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import TableError
+from bot.scene.knowledge import Asker, Ken, ken_of, shortened
+from bot.store import knowledge, log
+from bot.store.records import Entry, EntryKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bot.memory.embedding import Embedding
+    from bot.scene.scene import Scene
+    from bot.scene.stories import Stories
+    from bot.scene.table import Table
+
+LOOKED_AT = 500  # entries that have the words, of which those are shown that the asker may know
+FOUND = 10
+OFFERED = 25
+QUOTE_CHARACTERS = 220
+RECAP_ENTRIES = 12
+RECAP_CHARACTERS = 1900
+STORY_CHARACTERS = 1100  # of the recap, for what is summed up
+
+NOTHING_KNOWN = (
+    "Your character has not been in this story yet. What happens from the first thing you say is yours."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entry that was found, and the number of the session in which it was said."""
+
+    entry: Entry
+    session: int
+
+
+class Memories:
+    """Answers questions about what happened. Nobody learns from it what their character does not know."""
+
+    def __init__(self, table: Table, stories: Stories, embedding: Embedding) -> None:
+        self._table = table
+        self._embedding = embedding
+        self._store = table.store
+        self._stories = stories
+
+    # -- finding and forgetting ---------------------------------------------------------------------------
+
+    async def search(self, scene: Scene, text: str, asker: Asker, limit: int = FOUND) -> list[Found]:
+        """Find what was said that has all words of a text, the latest first."""
+        async with self._store.read() as connection:
+            ken = await ken_of(connection, scene.id, asker)
+            said = await log.saying(connection, scene.id, text.split()[:32], LOOKED_AT)
+        known = [entry for entry in said if ken.covers(entry)]
+        return [Found(entry, ken.session_of(entry.seq)) for entry in known[:limit]]
+
+    async def forgettable(self, scene: Scene, wanted: str, asker: Asker) -> Entry:
+        """Find the entry `#id` that the asker may have forgotten: their own; who directs the scene: any."""
+        number = wanted.strip().removeprefix("#")
+        async with self._store.read() as connection:
+            known = number.isascii() and number.isdigit() and len(number) < 19
+            entry = await log.by_id(connection, scene.id, int(number)) if known else None
+            ken = await ken_of(connection, scene.id, asker)
+        if entry is None or not (asker.directs or ken.covers(entry)):
+            raise TableError("There is no such memory.", hint="/memory search shows each with its number.")
+        if not asker.directs and entry.author_id != asker.member_id:
+            raise TableError("Only who said it and the game master can have that forgotten.")
+        return entry
+
+    async def forget(self, scene: Scene, entry: Entry) -> None:
+        """Delete an entry and all that was made from it."""
+        await self._table.forget(scene, entry.id)
+
+    async def own(self, scene: Scene, text: str, asker: Asker) -> list[Entry]:
+        """Find what the asker may have forgotten and has all words of a text, the latest first."""
+        found = await self.search(scene, text, asker, LOOKED_AT)
+        mine = (one.entry for one in found if asker.directs or one.entry.author_id == asker.member_id)
+        return list(islice(mine, OFFERED))
+
+    async def overview(self, scene: Scene) -> list[str]:
+        """Say how much is remembered of a scene, and how it is found again."""
+        async with self._store.read() as connection:
+            entries = await log.count(connection, scene.id)
+            sessions = len(await knowledge.sessions_of(connection, scene.id))
+        summed_up = sum(not one.stale for one in await self._stories.all(scene))
+        evenings = f"{sessions:,} session{'' if sessions == 1 else 's'}"
+        summaries = f"{summed_up:,} summar{'y' if summed_up == 1 else 'ies'}"
+        return [f"{entries:,} entries in {evenings}, {summaries}.", await self._embedding.report()]
+
+    # -- all of it ----------------------------------------------------------------------------------------
+
+    async def export(self, scene: Scene, asker: Asker) -> bytes:
+        """Give what the asker may know of a scene as JSON in UTF-8; secrets are for who directs it alone."""
+        async with self._store.read() as connection:
+            ken = await ken_of(connection, scene.id, asker)
+            pins = await knowledge.pins_of(connection, scene.id)
+            secrets = await knowledge.secrets_of(connection, scene.id) if asker.directs else []
+            entries = await log.since(connection, scene.id, 0)
+        story = await self._stories.story(scene, None) if ken.whole else ""
+        document: dict[str, Any] = {
+            "title": scene.record.title,
+            "premise": scene.record.premise,
+            "story": story,
+            "pins": [pin.text for pin in pins],
+            "sessions": [
+                {"number": one.number, "began": _at(one.started_at)}
+                for one in ken.sessions
+                if asker.directs or one.number in ken.played
+            ],
+            "entries": [_exported(entry, ken) for entry in entries if ken.covers(entry)],
+        }
+        if asker.directs:
+            document["secrets"] = [secret.text for secret in secrets]
+        return await asyncio.to_thread(_written, document)
+
+    # -- telling it again ---------------------------------------------------------------------------------
+
+    async def recap(self, scene: Scene, asker: Asker, *, for_all: bool = False) -> str:
+        """Tell what the asker's character knows, or what all may know, within one message of Discord.
+
+        What is summed up is told to those who were there in every session; to others the last lines of those
+        sessions that they were in. Even who directs the scene is not told what others whispered: they play.
+        """
+        async with self._store.read() as connection:
+            ken = await ken_of(connection, scene.id, asker)
+            entries = await log.last(connection, scene.id, LOOKED_AT)
+        player = replace(ken, asker=replace(asker, directs=False))
+        known = [one for one in entries if (player.covers(one) and not for_all) or _public(one, ken)]
+        known = known[-RECAP_ENTRIES:]
+        story = await self._stories.story(scene, None) if ken.whole and ken.sessions else ""
+        title = f"**{scene.record.title}**"
+        if not known and not story:
+            return f"{title}: {'Nothing has happened yet.' if ken.whole else NOTHING_KNOWN}"
+        parts = [f"{title}, so far:\n{_cut(story)}"] if story else []
+        room = RECAP_CHARACTERS - sum(map(len, parts)) - len(title)
+        parts.append("\n".join([f"{title}, lately:", *_lines(known, ken, room)]))
+        return "\n\n".join(parts)
+
+
+def _public(entry: Entry, ken: Ken) -> bool:
+    """Tell whether somebody who directs the scene may tell everybody of an entry."""
+    return entry.audience is None and ken.asker.directs and ken.covers(entry)
+
+
+def _lines(known: Sequence[Entry], ken: Ken, room: int) -> list[str]:
+    """Quote the last entries that fit, with a line where a session begins."""
+    lines: list[str] = []
+    later = None
+    for entry in reversed(known):
+        line = quote(entry)
+        session = ken.session_of(entry.seq)
+        heading = f"-# Session {later}" if later not in {None, session} else ""
+        room -= len(line) + len(heading) + 2
+        if room < 0:
+            break
+        lines = [line, *filter(None, [heading]), *lines]
+        later = session
+    return lines
+
+
+def quote(entry: Entry) -> str:
+    """Show an entry, shortened, on one line."""
+    shown = shortened(entry.text, QUOTE_CHARACTERS)
+    return f"*{shown}*" if entry.kind is EntryKind.NOTE else f"**{entry.speaker}**: {shown}"
+
+
+def _cut(story: str) -> str:
+    """Give the last paragraphs of a story that fit into a recap."""
+    shown: list[str] = []
+    room = STORY_CHARACTERS
+    for paragraph in reversed(story.split("\n\n")):
+        room -= len(paragraph) + 1
+        if room < 0 and shown:
+            break
+        shown.insert(0, shortened(paragraph, STORY_CHARACTERS))
+    return "\n".join(shown)
+
+
+def _written(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, indent=2).encode()
+
+
+def _exported(entry: Entry, ken: Ken) -> dict[str, Any]:
+    return {
+        "session": ken.session_of(entry.seq),
+        "at": _at(entry.created_at),
+        "kind": entry.kind.value,
+        "speaker": entry.speaker,
+        "text": entry.text,
+        **({"audience": entry.audience} if entry.audience else {}),
+    }
+
+
+def _at(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
