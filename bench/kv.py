@@ -3,7 +3,7 @@
 For each small model of `tests/architecture_ggufs.py` a real server is started, with its log on; the cache it
 says it has allotted is compared with the plan's. llama.cpp prints MiB with two decimals, so that number is
 compared; cells and layers are compared as they are. The models are such that most caches are whole fractions
-of a MiB, which two decimals say exactly.
+of a MiB, which two decimals say exactly. The compute buffer, an estimate, is only shown.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from bot.model.gguf_header import read_gguf_tensors
 from bot.model.library.cache import Use, cache_of, cells
 from bot.model.library.gguf_model import shape_of
+from bot.model.library.plan import compute_bytes
 from bot.model.library.shape import Shape
 from tests.architecture_ggufs import ARCHITECTURES, write_architecture_gguf
 
@@ -90,7 +91,7 @@ def planned(shape: Shape, use: Use) -> Reported:
         if chosen:
             size = sum(cache_of(shape, use).layers[number] for number in chosen)
             caches.append((f"{size / MIB:.2f}", cells(shape.layers[chosen[0]], use.context), len(chosen)))
-    return Reported(tuple(caches), f"{cache_of(shape, use).state / MIB:.2f}", 0)
+    return Reported(tuple(caches), f"{cache_of(shape, use).state / MIB:.2f}", compute_bytes(shape, use) / MIB)
 
 
 def read_shape(path: Path) -> Shape:
@@ -111,8 +112,10 @@ def main() -> int:
                 different += not same
                 told = " + ".join([f"{mib} MiB" for mib, *_ in theirs.caches] + [f"{theirs.state} MiB state"])
                 verdict = "no difference" if same else f"PLANNED {ours}"
+                compute = f"compute {theirs.compute:5.2f}, estimated {ours.compute:5.2f}"
                 print(
-                    f"{name:<10} {use.parallel} x {use.context:>5} {use.cache_type:<5} {told:<42} {verdict}"
+                    f"{name:<10} {use.parallel} x {use.context:>5} {use.cache_type:<5} {told:<39} "
+                    f"{verdict:<14} {compute}"
                 )
     print(f"{len(ARCHITECTURES)} architectures, {different} differences")
     return 1 if different else 0

@@ -47,7 +47,7 @@ class ModelPlans(commands.Cog):
         await interaction.response.defer(ephemeral=True, thinking=True)
         known = find(model)
         made = plan(known.shape(QUANTIZATION), Use(context, parallel), await asyncio.to_thread(here.machine))
-        embed = discord.Embed(title=f"{known.title} as {QUANTIZATION}")
+        embed = discord.Embed(title=f"{known.title} as {known.only or QUANTIZATION}")
         embed.description = f"```\n{report.plan_as_text(made)}\n```{known.note}"
         picture = await chart.paint(chart.graph_of(embed.title or "", made))
         if picture is None:

@@ -182,6 +182,11 @@ def test_a_split_file_on_a_hub_is_one_model_too(tiny_gguf: Path, tmp_path: Path)
         inspect(url.replace("model.gguf", "model-00001-of-00003.gguf"))
 
 
+def test_the_address_of_a_files_page_will_do(tiny_gguf: Path) -> None:
+    with served(b"", others={"owner/name/resolve/main/m.gguf": tiny_gguf.read_bytes()}) as (url, _):
+        assert inspect(url.replace("model.gguf", "owner/name/blob/main/m.gguf")).parameters == 119_104
+
+
 def test_a_hub_that_does_not_help_is_named(tiny_gguf: Path) -> None:
     with (
         served(tiny_gguf.read_bytes(), ranges=False) as (url, _),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from bot.errors import TableError
 from bot.model.library.cache import Use, cache_of
 from bot.model.library.numbers import Numbers, from_numbers
 from bot.model.library.plan import GIB, Machine, plan
+from bot.model.library.report import plan_as_text
 from bot.model.library.shape import Layer, Shape
 
 THE_GUIDES = Numbers(hidden=4096, layers=32, heads=32, kv_heads=8)
@@ -94,6 +96,14 @@ def test_the_longest_context_is_just_what_fits(vram: int, ram: int, parallel: in
         assert plan(shape, Use(made.largest, parallel), machine).fits
     if made.largest < 131072:
         assert not plan(shape, Use(made.largest + 1024, parallel), machine).fits
+
+
+def test_a_context_beyond_what_it_was_trained_for_is_said() -> None:
+    shape = from_numbers(replace(LLAMA_8B, context=4096))
+    assert "8192 tokens, more than the 4096 it was trained for" in plan_as_text(
+        plan(shape, Use(8192), LINUX_BOX)
+    )
+    assert "trained" not in plan_as_text(plan(shape, Use(4096), LINUX_BOX))
 
 
 def test_405_billion_parameters_do_not_fit_24_gib() -> None:

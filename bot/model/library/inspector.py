@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from bot.errors import SetupError
@@ -10,6 +11,9 @@ from bot.model.library.inspect_folder import inspect_folder
 from bot.model.library.inspect_gguf import inspect_gguf, read_part
 from bot.model.library.inspection import Inspection
 from bot.model.library.split_gguf import joined, part_names
+
+_BLOB = re.compile(r"^(https?://[^/]+/[^/]+/[^/]+)/blob/")
+"""The page that a hub shows a file on: what people copy out of the browser."""
 
 
 def inspect(place: str) -> Inspection:
@@ -21,7 +25,7 @@ def inspect(place: str) -> Inspection:
     remote = place.startswith(("http://", "https://"))
     if not remote and Path(place).expanduser().is_dir():
         return inspect_folder(Path(place).expanduser())
-    names = part_names(place)
+    names = part_names(_BLOB.sub(r"\1/resolve/", place))
     if not remote:
         _require_all(names)
     parts = [_read_remote(name) if remote else _read(name) for name in names]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bot.errors import TableError
-from bot.model.library.cache import BATCH, Cache, Use, cache_of
+from bot.model.library.cache import BATCH, Cache, Use, cache_of, cells
 from bot.model.library.shape import Shape
 
 GIB = 1024**3
@@ -95,11 +95,14 @@ def plan(shape: Shape, use: Use, machine: Machine) -> Plan:
 def compute_bytes(shape: Shape, use: Use) -> int:
     """Estimate llama.cpp's compute buffer with flash attention on.
 
-    A batch's logits, its residual stream and the widest of its activations in F32, and the attention mask
-    in F16. An estimate that was not held against a server.
+    A batch's widest activations in F32, and the mask of each kind of attention in F16. Measured with b11549
+    on a CPU (`bench/kv.py`): the residual stream beside four feed-forward widths, or seven hidden sizes.
+    Versions of 2024 keep the whole batch's logits too (Llama 3 8B on CUDA with 8192 tokens: 258.5 MiB, as
+    this says), so that it is on the safe side. Of experts and recurrent layers it knows too little.
     """
-    widest = max(shape.feed_forward, 2 * shape.hidden)
-    return BATCH * (4 * (shape.vocabulary + 2 * shape.hidden + widest) + 2 * use.context)
+    activations = shape.hidden + max(4 * shape.feed_forward, 6 * shape.hidden)
+    masks = {(bool(layer.window), cells(layer, use.context)) for layer in shape.layers if layer.keys}
+    return BATCH * (4 * max(shape.vocabulary, activations) + 2 * sum(tokens for _, tokens in masks))
 
 
 def _check(use: Use) -> None:

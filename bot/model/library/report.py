@@ -28,6 +28,7 @@ def plan_as_json(plan: Plan) -> Json:
     """Give the plan's numbers by name: bytes, tokens, layers."""
     return {
         "context": plan.use.context,
+        "trained_context": plan.shape.context,
         "parallel": plan.use.parallel,
         "kv_type": plan.use.cache_type,
         "layers": len(plan.shape.layers),
@@ -58,8 +59,10 @@ def _needs(plan: Plan) -> list[tuple[str, str]]:
     use, cache = plan.use, plan.cache
     each = f" for each of {use.parallel} scenes at a time" if use.parallel > 1 else ""
     weights = plan.shape.weights.total
+    trained = plan.shape.context
+    beyond = f", more than the {trained} it was trained for" if 0 < trained < use.context else ""
     rows = [
-        ("context", f"{use.context} tokens{each}"),
+        ("context", f"{use.context} tokens{each}{beyond}"),
         ("weights", size(weights) if weights else "unknown: give a file, or --parameters and --bits"),
         ("KV cache", f"{size(cache.total)} as {use.cache_type}; {size(cache.per_token)} for each token more"),
     ]
@@ -149,7 +152,7 @@ def inspection_as_text(found: Inspection) -> str:
         ("experts", str(found.experts or "")),
         ("context", f"{shape.context} tokens" if shape.context else ""),
         ("rope", ", ".join(f"{name} {value}" for name, value in found.rope.items())),
-        ("vocabulary", f"{shape.vocabulary} tokens ({found.tokenizer or 'tokenizer not said'})"),
+        ("vocabulary", f"{shape.vocabulary or '?'} tokens ({found.tokenizer or 'tokenizer not said'})"),
         ("chat template", "yes" if found.chat_template else "no: it will not know who speaks"),
         ("quantization", f"{found.quantization or 'not said'}, {_bits(found)}"),
         ("types", ", ".join(f"{name} {count / found.parameters:.1%}" for name, count in found.types.items())),
