@@ -102,6 +102,7 @@ class Embedding:
         self._texts = 4
         self._error: BackendError | None = None
         self._wanted = asyncio.Event()
+        self._idle = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._log = structlog.get_logger("hearthside.embedding")
 
@@ -117,6 +118,13 @@ class Embedding:
     def soon(self) -> None:
         """Have new entries embedded: never at once, never in anybody's way."""
         self._wanted.set()
+
+    async def caught_up(self) -> None:
+        """Wait until every entry has its vector, but for those that the model makes nothing of."""
+        while self._wanted.is_set() or not self._idle.is_set():
+            self._idle.clear()
+            self._wanted.set()
+            await self._idle.wait()
 
     async def forget(self, tx: Connection, entry_id: int, *, again: bool) -> None:
         """Forget what an entry means, in the transaction that changes it; embed it `again` after that."""
@@ -172,9 +180,11 @@ class Embedding:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            self._idle.clear()
             try:
                 await self._catch_up(self._embedder)
                 failures = self._changes = 0
+                self._idle.set()
             except HearthsideError as error:
                 failures += 1
                 self._failed(error)

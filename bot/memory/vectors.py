@@ -47,6 +47,11 @@ class Vectors:
         self._reading: dict[Key, asyncio.Task[None]] = {}
         self._log = structlog.get_logger("hearthside.vectors")
 
+    @property
+    def size(self) -> int:
+        """Give the bytes of all matrices."""
+        return sum(matrix.size for matrix in self._matrices.values())
+
     async def search(
         self,
         scene_ids: Sequence[int],
@@ -144,7 +149,7 @@ class Vectors:
 
     def _make_room(self, keep: Collection[Key]) -> None:
         """Drop what was searched longest ago until the rest is within bounds."""
-        size = sum(matrix.size for matrix in self._matrices.values())
+        size = self.size
         for key in [key for key in self._matrices if key not in keep]:
             if size <= self._most_bytes:
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete, exists, func, insert, select
+from sqlalchemy import bindparam, delete, exists, func, insert, literal_column, select
 
 from bot.store.log import entry_of
 from bot.store.memory_tables import vectors
@@ -54,6 +54,7 @@ _OF_SCENE = (
     )
     .order_by(entries.c.seq)
     .limit(bindparam("most"))
+    .offset(literal_column("0"))  # SQLAlchemy would make a parameter of it
 )
 
 
