@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ class OpenAIServer:
         self._client: ChatClient | None = None
         self._dialect: PlainOpenAI | None = None
         self._signature = ""
+        self._usual = ""  # the model that answers by default
         self._unsupported: frozenset[str] = frozenset()
         self._no_system_role: set[str] = set()  # models that were found out by a refusal
         self._one_load = asyncio.Lock()
@@ -124,7 +126,8 @@ class OpenAIServer:
         """Ask for the model list, and what else the server is where that is not known or the list changed."""
         try:
             listing = await self._listing()
-            if self._dialect is None or signature(listing) != self._signature:
+            dialect = self._dialect
+            if dialect is None or signature(listing) + await dialect.state() != self._signature:
                 await self._probe(listing)
         except RefusedError as error:
             raise refused(self.name, error.status, error.body) from None
@@ -271,8 +274,10 @@ class OpenAIServer:
         return listing
 
     async def _probe(self, listing: Any) -> None:
-        self._dialect = await probe(self._site, listing)
-        self._signature = signature(listing)
+        dialect = await probe(replace(self._site, usual=self._usual), listing)
+        self._signature = signature(listing) + await dialect.state()
+        self._usual = dialect.served.models[0].name if dialect.served.models else ""
+        self._dialect = dialect
 
     async def _known(self) -> PlainOpenAI:
         if self._dialect is None:

@@ -276,6 +276,31 @@ async def test_a_router_notices_by_its_list_that_another_model_was_loaded() -> N
         assert await server.context_length() == SEA.context
 
 
+@pytest.mark.parametrize("fake", [FakeLMStudio, FakeOllama])
+async def test_what_others_load_and_unload_is_noticed(fake: type[DialectServer]) -> None:
+    scripted = fake()
+    async with reaching(scripted) as server:
+        scripted.loaded.add(SEA.name)
+        if isinstance(scripted, FakeOllama):
+            scripted.contexts[SEA.name] = 8192
+        await server.health()
+        assert [model.loaded for model in await server.models()] == [True, True]
+        scripted.loaded.clear()
+        await server.health()
+        assert [model.loaded for model in await server.models()] == [False, False]
+
+
+@pytest.mark.parametrize("fake", [FakeLMStudio, FakeOllama, FakeLlamaRouter])
+async def test_a_model_that_was_let_go_of_still_answers_by_default(fake: type[DialectServer]) -> None:
+    """They unload what nobody used for a while; the voice of the story must not change for that."""
+    scripted = fake(loaded=SEA)
+    async with reaching(scripted) as server:
+        scripted.loaded.clear()
+        await server.health()
+        await hear(server)
+    assert scripted.chats[-1].body["model"] == SEA.name
+
+
 async def test_what_servers_count_is_what_they_bill() -> None:
     for fake in (FakeTextGenWebUI, FakeVllm, FakeLlamaRouter):
         async with reaching(fake()) as server:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
@@ -43,7 +43,8 @@ class Served:
 class Site:
     """Where a dialect is spoken.
 
-    `admin_key` is for loading models, `context` is the operator's bound on it, in tokens.
+    `admin_key` is for loading models, `context` is the operator's bound on it, in tokens. `usual` is the
+    model that answered by default when the server was last asked.
     """
 
     routes: Routes
@@ -51,6 +52,7 @@ class Site:
     timeouts: Timeouts = field(default_factory=Timeouts)
     admin_key: str = field(default="", repr=False)
     context: int | None = None
+    usual: str = ""
 
     @property
     def name(self) -> str:
@@ -225,6 +227,10 @@ class PlainOpenAI:
         """Answer a chat request by the server's own route; None where that is OpenAI's."""
         return None
 
+    async def state(self) -> str:
+        """Give what changes when something is loaded or unloaded, where the list of models does not tell."""
+        return ""
+
     async def count(self, messages: Sequence[ChatMessage], model: str) -> int | None:  # noqa: ARG002  # cannot
         """Count prompt tokens, template included; None where there is no route for it."""
         return None
@@ -258,6 +264,11 @@ def plain(models: tuple[ModelInfo, ...] = (), site: Site | None = None) -> Plain
     return PlainOpenAI(
         Served(models, Capabilities(json_schema=True, tools=True), fingerprint=fingerprint), site
     )
+
+
+def in_order(models: Iterable[ModelInfo], usual: str) -> tuple[ModelInfo, ...]:
+    """Put first what is loaded, and of that, or where nothing is, what answered before."""
+    return tuple(sorted(models, key=lambda model: (not model.loaded, model.name != usual)))
 
 
 def set_values(sampling: Sampling) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from bot.chat import Adapter, ChatMessage, Usage
 from bot.errors import BackendError
 from bot.model.backend import AdapterInfo, Capabilities, ModelInfo, Progress, wire_messages
-from bot.model.dialects.base import COUNT_S, PROBE_S, PlainOpenAI, Served, Site, base_name
+from bot.model.dialects.base import COUNT_S, PROBE_S, PlainOpenAI, Served, Site, base_name, in_order
 from bot.model.dialects.reading import (
     SAMPLE,
     digest,
@@ -137,7 +137,7 @@ async def probe(site: Site, listing: Any, properties: Mapping[str, Any]) -> Llam
 
 async def _probe_router(site: Site, listing: Any) -> LlamaRouter:
     """Find out what a router has; a model that is not loaded is asked nothing, for that would load it."""
-    models = sorted((_routed(item) for item in entries(listing)), key=lambda model: not model.loaded)
+    models = list(in_order(map(_routed, entries(listing)), site.usual))
     served = Served(
         tuple(models), Capabilities(caches_prefix=True), digest("llama.cpp", [m.name for m in models[:1]])
     )

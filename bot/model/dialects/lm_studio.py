@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from bot.errors import BackendError
 from bot.model.backend import Capabilities, ModelInfo, Progress
-from bot.model.dialects.base import PlainOpenAI, Served, Site
+from bot.model.dialects.base import PlainOpenAI, Served, Site, in_order
 from bot.model.dialects.reading import digest, mapping, mappings, text, whole
 from bot.model.failures import sentence
 from bot.model.routes import RefusedError
@@ -29,6 +29,10 @@ class LmStudio(PlainOpenAI):
         "xtc_probability": None,
         "xtc_threshold": None,
     }
+
+    async def state(self) -> str:
+        """Tell its lists as they are now; that at `/v1/models` leaves out what is loaded."""
+        return digest(await self.site.ask("/api/v1/models") or await self.site.ask("/api/v0/models"))
 
     async def load(self, model: str, on_progress: Progress | None) -> None:
         """Have a model loaded, with the operator's context where they set one."""
@@ -59,7 +63,7 @@ async def probe(site: Site, found: Any) -> LmStudio:
     newer, older = mappings(mapping(found).get("models")), mappings(mapping(found).get("data"))
     models = [_newer(item) for item in newer if item.get("type") == "llm"]
     models += [_older(item) for item in older if item.get("type") in {"llm", "vlm"}]
-    models.sort(key=lambda model: not model.loaded)
+    models = list(in_order(models, site.usual))
     kinds = {text(item.get("type")) for item in (*newer, *older)}
     capabilities = Capabilities(
         caches_prefix=True,

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from bot.chat import Sampling, Usage
 from bot.model.backend import Capabilities, ModelInfo, Progress
-from bot.model.dialects.base import PlainOpenAI, Served, Site
+from bot.model.dialects.base import PlainOpenAI, Served, Site, in_order
 from bot.model.dialects.reading import digest, mapping, mappings, text, texts, whole
 from bot.model.failures import failed_in_stream, not_a_model_server, too_slow
 
@@ -84,6 +84,10 @@ class Ollama(PlainOpenAI):
                 raise too_slow(name, times.between_tokens, "did not go on with its answer") from None
             raise too_slow(name, times.first_token, "did not begin to answer") from None
 
+    async def state(self) -> str:
+        """Tell what is loaded now, and with what context."""
+        return digest(sorted((await _running(self.site)).items()))
+
     async def load(self, model: str, on_progress: Progress | None) -> None:
         """Have a model loaded with its context: a chat without messages does that."""
         await self.site.loading(self._load(model), model, on_progress)
@@ -112,10 +116,7 @@ class Ollama(PlainOpenAI):
 
 async def probe(site: Site) -> Ollama:
     """Find out what models Ollama has, and with what context they are or would be loaded."""
-    running = {
-        text(item.get("name")): whole(item.get("context_length"))
-        for item in mappings(mapping(await site.ask("/api/ps")).get("models"))
-    }
+    running = await _running(site)
     listed = mappings(mapping(await site.ask("/api/tags")).get("models"))
     models, able = [], {}
     for number, item in enumerate(listed):
@@ -126,7 +127,7 @@ async def probe(site: Site) -> Ollama:
             continue
         context = _trusted(site.context, running.get(name), shown)
         models.append(_described(item, context, loaded=name in running))
-    models.sort(key=lambda model: not model.loaded)
+    models = list(in_order(models, site.usual))
     capabilities = Capabilities(
         caches_prefix=True,
         swaps="named",
@@ -138,6 +139,12 @@ async def probe(site: Site) -> Ollama:
     thinking = frozenset(name for name, can in able.items() if "thinking" in can)
     fingerprint = digest("Ollama", [model.name for model in models[:1]])
     return Ollama(Served(tuple(models), capabilities, fingerprint), site, thinking)
+
+
+async def _running(site: Site) -> dict[str, int | None]:
+    """Give the models that are loaded, with their context where it is told."""
+    found = mappings(mapping(await site.ask("/api/ps")).get("models"))
+    return {text(item.get("name")): whole(item.get("context_length")) for item in found}
 
 
 def _trusted(wished: int | None, running: int | None, shown: Mapping[str, Any]) -> int:
