@@ -1,0 +1,172 @@
+"""Recall: what was said at the table once, found again by its words and by what it meant."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from bot.memory import query
+from bot.memory.lexical import BUCKET, REACHES, Scored, Scorer, Word, combined, places, telling
+from bot.store import recall as stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bot.memory.embedding import Embedding
+    from bot.memory.vectors import Vectors
+    from bot.store.connection import Connection
+    from bot.store.records import Entry
+    from bot.store.store import Store
+
+MOST_SCENES = 8
+"""How many scenes are searched at once."""
+MOST_HITS = 3000
+"""Hits of one word in one scene that are looked at: the latest ones."""
+ALL_HITS = 6000
+"""Hits of all words. The most telling words come first; what is too common says little."""
+MOST_PLACES = 40
+MOST_MEANT = 200
+"""How many entries the search by meaning gives."""
+MEANT_PLACES = 24
+"""Places around the nearest of them that are looked at although the words alone would not lead there."""
+MEANING = 0.25
+"""What meaning weighs where words weigh 1. Tuned with `bench/recall.py`."""
+RECENCY = 0.02
+"""What the latest entry is ahead of the first one, of two that fit equally well."""
+SLICE = 16
+"""Entries that are scored before the event loop has its turn: about a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An entry that was found. `score` orders the hits of one search and is 1 at most.
+
+    `evidence` tells how much speaks for it by itself: how telling the words in and next to it are together
+    (the sum of their inverse document frequencies). `meaning` is the cosine between it and the query, None if
+    it was not compared or is not among the nearest.
+    """
+
+    row: int
+    entry: Entry
+    score: float
+    evidence: float
+    meaning: float | None
+
+
+class Recall:
+    """Searches scenes. Without `vectors` and `embedding` it goes by words alone."""
+
+    def __init__(
+        self, store: Store, vectors: Vectors | None = None, embedding: Embedding | None = None
+    ) -> None:
+        self._store = store
+        self._vectors = vectors
+        self._embedding = embedding
+
+    async def search(
+        self,
+        scene_ids: Sequence[int],
+        text: str,
+        limit: int,
+        *,
+        by_words: bool = True,
+        by_meaning: bool = True,
+    ) -> list[Hit]:
+        """Give what fits a text best among all that was said in those scenes, best first.
+
+        Only the first `MOST_SCENES` scenes are searched.
+        """
+        scene_ids = list(dict.fromkeys(scene_ids))[:MOST_SCENES]
+        meant = await self._by_meaning(scene_ids, text) if by_meaning else {}
+        async with self._store.read() as connection:
+            rows = await stored.rows_of(connection, list(meant))
+            near = {rows[entry_id]: cosine for entry_id, cosine in meant.items() if entry_id in rows}
+            words = await _words(connection, scene_ids, text) if by_words else []
+            wanted = await _wanted(words, near)
+            lengths = await stored.lengths(connection, [_around(bucket) for bucket in wanted])
+            scored = await _scored(words, lengths, [row for row in wanted_rows(wanted) if row in lengths])
+            sizes = await stored.sizes(connection, scene_ids)
+            best = fused(scored, near, sizes)[:limit]
+            there = await stored.at(connection, [row for row, _ in best])
+        return [
+            Hit(row, there[row], score, scored[row].evidence, near.get(row))
+            for row, score in best
+            if row in there
+        ]
+
+    async def _by_meaning(self, scene_ids: Sequence[int], text: str) -> dict[int, float]:
+        """Give the nearest entries in meaning, by id, with their cosine."""
+        if self._vectors is None or self._embedding is None:
+            return {}
+        vectors = await self._embedding.query(text[: query.MOST_CHARACTERS])
+        return dict(await self._vectors.search(scene_ids, vectors, MOST_MEANT)) if vectors else {}
+
+
+async def _words(connection: Connection, scene_ids: Sequence[int], text: str) -> list[Word]:
+    """Give the words of a text with their places, the most telling first, as many as `ALL_HITS` allows."""
+    words = query.words(text)
+    counts = await stored.counts(connection, scene_ids, words, MOST_HITS)
+    entries = sum((await stored.sizes(connection, scene_ids)).values())
+    wanted: dict[int, str] = {}
+    budget = ALL_HITS
+    for number in sorted(range(len(words)), key=lambda one: counts[one]):
+        if counts[number] and (counts[number] <= budget or not wanted):
+            wanted[number] = words[number]
+            budget -= counts[number]
+    hits = await stored.hits(connection, scene_ids, wanted, MOST_HITS)
+    return [
+        Word([hit.row for hit in group], telling(counts[number], entries))
+        for number, group in groupby(hits, key=lambda hit: hit.word)
+    ]
+
+
+async def _wanted(words: Sequence[Word], near: Mapping[int, float]) -> list[int]:
+    """Give the buckets worth a closer look: those with most of the words, those nearest in meaning."""
+    found = dict.fromkeys(places(words, MOST_PLACES))
+    await asyncio.sleep(0)
+    by_meaning = sorted(near, key=lambda row: -near[row])
+    found.update(dict.fromkeys([row // BUCKET for row in by_meaning][:MEANT_PLACES]))
+    return list(found)
+
+
+def wanted_rows(buckets: Iterable[int]) -> list[int]:
+    """Give the rows of buckets."""
+    return [row for bucket in buckets for row in range(bucket * BUCKET, (bucket + 1) * BUCKET)]
+
+
+def _around(bucket: int) -> tuple[int, int]:
+    """Give the rows whose length matters for those of a bucket, within their scene."""
+    scene = bucket * BUCKET >> stored.ROW_BITS
+    reach = REACHES[-2]
+    first, last = bucket * BUCKET - reach, (bucket + 1) * BUCKET - 1 + reach
+    return max(first, scene << stored.ROW_BITS), min(last, ((scene + 1) << stored.ROW_BITS) - 1)
+
+
+async def _scored(
+    words: Sequence[Word], lengths: Mapping[int, int], rows: Sequence[int]
+) -> dict[int, Scored]:
+    """Score entries, letting the event loop go on in between."""
+    scorer = Scorer(words, lengths)
+    found = {}
+    for place, row in enumerate(rows, 1):
+        found[row] = scorer.scored(row)
+        if place % SLICE == 0:
+            await asyncio.sleep(0)
+    return found
+
+
+def fused(
+    scored: Mapping[int, Scored], near: Mapping[int, float], sizes: Mapping[int, int]
+) -> list[tuple[int, float]]:
+    """Put both searches together: rows and their scores, from 0 to 1, best first."""
+    by_words = combined(scored)
+    least, most = min(near.values(), default=0.0), max(near.values(), default=0.0)
+    total = {}
+    for row, score in by_words.items():
+        meaning = (near[row] - least) / (most - least) if row in near and most > least else 0.0
+        scene, seq = row >> stored.ROW_BITS, row & ((1 << stored.ROW_BITS) - 1)
+        recency = seq / (sizes.get(scene) or seq or 1)
+        total[row] = (score + MEANING * meaning + RECENCY * recency) / (1 + MEANING + RECENCY)
+    return sorted(total.items(), key=lambda one: (-one[1], one[0]))
