@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from random import Random
 
+    from discord.ext import commands
+
     from bot.memory.embedding import Embedder
     from bot.settings import Settings
 
@@ -130,14 +132,12 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         backends.start()
         embedding.start(busy=lambda: any(scene.answering for scene in table.scenes()))
         direction, reports = Direction(table, rng), Reports(table, backends, models, prompter)
-        knowledge, memories = Knowledge(store, clock), Memories(table, stories, embedding)
+        memories = Memories(table, stories, embedding)
         files = watched_files(client, library, clock, rng)
         client.furnish(
             Listening(client, table, backends),
             SceneCommands(direction, table, reports, memories, listens=listen),
-            WhisperCommand(Whispers(table, direction), table, reports),
-            MemoryCommands(client, knowledge, memories, reports),
-            SecretCommands(knowledge, reports),
+            *knowing(client, table, direction, reports, memories),
             PersonaCommands(direction, table, personas, files),
             ModelCommands(
                 direction,
@@ -155,6 +155,18 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
             files,
         )
         yield client
+
+
+def knowing(
+    client: Hearthside, table: Table, direction: Direction, reports: Reports, memories: Memories
+) -> tuple[commands.Cog, ...]:
+    """Build the commands about what characters know, and what nobody is to know."""
+    knowledge = Knowledge(table.store, table.clock)
+    return (
+        WhisperCommand(Whispers(table, direction), table, reports),
+        MemoryCommands(client, knowledge, memories, reports),
+        SecretCommands(knowledge, reports),
+    )
 
 
 def watched_files(client: Hearthside, library: PersonaLibrary, clock: Clock, rng: Random) -> PersonaFiles:
