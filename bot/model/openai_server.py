@@ -15,27 +15,25 @@ import structlog
 from bot.chat import Adapter, ChatMessage, ChatRequest, Delta, Sampling, TokenCount
 from bot.errors import BackendError, ModelRefusedError
 from bot.model.address import ServerAddress, parse_address
-from bot.model.backend import AdapterInfo, Capabilities, ModelInfo, Progress, fold_system, wire_messages
+from bot.model.backend import AdapterInfo, Capabilities, ModelInfo, Progress, fold_system
 from bot.model.dialects.base import PlainOpenAI, Site, plain, set_values
 from bot.model.dialects.probing import probe
 from bot.model.dialects.reading import is_model_list, signature
 from bot.model.failures import (
     broke_off,
-    names_unsupported,
     not_a_model_server,
     refused,
-    refuses_roles,
     sentence,
     too_slow,
 )
 from bot.model.routes import RefusedError, Routes, Timeouts
+from bot.model.spared import Spared
 
 if TYPE_CHECKING:
     from bot.model.wire import ChatClient
 
 _NO_LIST = frozenset({400, 404, 405, 501})
 """HTTP codes for `/v1/models` of a server that has no such route but may well answer chats."""
-_REQUIRED = frozenset({"model", "messages", "stream"})
 SESSION_HEADERS = ("x-session-id", "x-litellm-session-id")
 """What names a request's session: a vLLM router's `--session-key`, most gateways, and LiteLLM's own name."""
 
@@ -70,8 +68,7 @@ class OpenAIServer:
         self._dialect: PlainOpenAI | None = None
         self._signature = ""
         self._usual = ""  # the model that answers by default
-        self._unsupported: frozenset[str] = frozenset()
-        self._no_system_role: set[str] = set()  # models that were found out by a refusal
+        self._spared = Spared()
         self._one_load = asyncio.Lock()
         self._told_dropped: set[str] = set()
         self._log = structlog.get_logger("hearthside.model")
@@ -142,8 +139,7 @@ class OpenAIServer:
     def forget(self) -> None:
         """Have the server asked again what it is: it went away, and another may come back in its place."""
         self._dialect = None
-        self._unsupported = frozenset()
-        self._no_system_role.clear()
+        self._spared.forget()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """Answer, piece by piece; see `Backend.stream`."""
@@ -177,7 +173,7 @@ class OpenAIServer:
         refused_ones = [
             name
             for name in set_values(sampling)
-            if name not in lacking and (dialect.names.get(name) or name) in self._unsupported
+            if name not in lacking and (dialect.names.get(name) or name) in self._spared.fields
         ]
         return (*lacking, *refused_ones)
 
@@ -331,43 +327,25 @@ class OpenAIServer:
         self, dialect: PlainOpenAI, body: dict[str, Any], headers: dict[str, str]
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Send the request, without what the server is known not to support; learn that where it says so."""
+        model = str(body["model"])
         while True:
-            sent = self._supported(body)
+            folded = self._folds(model)
+            sent = self._spared.trimmed(body, folded=folded)
             answer = dialect.chunks(sent) or (self._client or await self._chat_client()).chunks(sent, headers)
             try:
                 async with aclosing(answer) as chunks:
                     async for chunk in chunks:
                         yield chunk
             except RefusedError as error:
-                self._learn(error, body)
+                if not self._spared.learns(error, body, folded=folded):
+                    offered = tuple(m.name for m in dialect.served.models)
+                    raise refused(self.name, error.status, error.body, model=model, offered=offered) from None
             else:
                 return
 
-    def _learn(self, error: RefusedError, body: dict[str, Any]) -> None:
-        """Remember what the server does not support, or raise what it said if that is not the matter."""
-        model = str(body["model"])
-        if refuses_roles(error.status, error.body) and not self._folds(model):
-            self._no_system_role.add(model)
-            return
-        unsupported = names_unsupported(
-            error.status, error.body, frozenset(body) - _REQUIRED - self._unsupported
-        )
-        if not unsupported:
-            offered = tuple(m.name for m in self._dialect.served.models) if self._dialect else ()
-            raise refused(self.name, error.status, error.body, model=model, offered=offered) from None
-        self._unsupported |= unsupported
-
-    def _supported(self, body: dict[str, Any]) -> dict[str, Any]:
-        kept = {name: value for name, value in body.items() if name not in self._unsupported}
-        folds = self._folds(str(body["model"]))
-        kept["messages"] = wire_messages(fold_system(body["messages"]) if folds else body["messages"])
-        if "max_tokens" in self._unsupported:
-            kept["max_completion_tokens"] = body["max_tokens"]  # OpenAI's newer name for the same bound
-        return kept
-
     def _folds(self, model: str) -> bool:
         """Whether a model is sent the system text in the first user message, for want of a system role."""
-        if model in self._no_system_role:
+        if self._spared.is_roleless(model):
             return True
         served = self._dialect.served if self._dialect else None
         return bool(served and served.no_system_role and model in {"", self._resolve(None)})
