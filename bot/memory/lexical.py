@@ -26,14 +26,18 @@ SATURATION = 1.0
 """BM25's k1: how much a word that comes again still adds."""
 LENGTH_SHARE = (0.3, 0.3, 0.3, 0.0)
 """BM25's b at each reach: how far long passages have to have more words. The widest are all of one length."""
-FURTHEST = REACHES[-1]
+AROUND = REACHES[1]
+"""How far around a bucket lengths are needed."""
 
 BUCKET = 8
 """Entries that are looked at together at first, when the places worth a closer look are found."""
 SPREAD = (1.0, 0.6, 0.3, 0.3)
 """What a word is worth so many buckets away."""
 
-_TRIANGLES = tuple(tuple(1 - distance / (reach + 1) for distance in range(reach + 1)) for reach in REACHES)
+_, _CLOSE, _WIDE, _WIDEST = (
+    tuple(1 - distance / (reach + 1) for distance in range(reach + 1)) for reach in REACHES
+)
+_, _CLOSE_REACH, _WIDE_REACH, _ = REACHES
 _ROW_BITS = 32
 
 
@@ -84,56 +88,79 @@ class Scored:
 
 
 class Scorer:
-    """Scores entries. `lengths` are the texts' lengths, by row, of all entries near those that are scored."""
+    """Scores entries, a bucket at a time. `lengths` are the texts' lengths, by row, in and around them.
+
+    The two widest reaches are so wide that all of a bucket is taken to have the length, and for the widest
+    the words, that its middle has.
+    """
 
     def __init__(self, words: Sequence[Word], lengths: Mapping[int, int]) -> None:
         self._words = words
         self._lengths = lengths
         self._mean = sum(lengths.values()) / max(len(lengths), 1) or 1.0
 
-    def scored(self, row: int) -> Scored:
-        """Score one entry."""
-        norms = self._norms(row)
-        sums = [0.0] * len(REACHES)
-        evidence = 0.0
-        for word in self._words:
-            counts = _counts(word.rows, row)
-            if not counts[-1]:
-                continue
-            for place, count in enumerate(counts):
-                if count:
-                    sums[place] += word.telling * count * (SATURATION + 1) / (count + norms[place])
-            if counts[1]:
-                evidence += word.telling
-        return Scored(tuple(sums), evidence)
+    def scored(self, bucket: int) -> dict[int, Scored]:
+        """Score the entries of a bucket."""
+        rows = [row for row in range(bucket * BUCKET, (bucket + 1) * BUCKET) if row in self._lengths]
+        if not rows:
+            return {}
+        middle = rows[len(rows) // 2]
+        widest = sum(
+            word.telling * _saturated(_count(word.rows, middle, _WIDEST), SATURATION) for word in self._words
+        )
+        length = sum(self._lengths[row] for row in rows) / len(rows)
+        wide_norm = self._norm(length, LENGTH_SHARE[2])
+        near = [(word.telling, _between(word.rows, rows[0], rows[-1])) for word in self._words]
+        near = [one for one in near if one[1]]
+        return {row: self._one(row, near, wide_norm, widest) for row in rows}
 
-    def _norms(self, row: int) -> list[float]:
-        norms = []
-        for reach, triangle, share in zip(REACHES, _TRIANGLES, LENGTH_SHARE, strict=True):
-            if not share:
-                norms.append(SATURATION)
-                continue
-            length = weights = 0.0
-            for other in range(row - reach, row + reach + 1):
-                if other in self._lengths:
-                    length += triangle[abs(other - row)] * self._lengths[other]
-                    weights += triangle[abs(other - row)]
-            relative = length / (weights or 1.0) / self._mean
-            norms.append(SATURATION * (1 - share + share * relative))
-        return norms
+    def _one(
+        self, row: int, near: Iterable[tuple[float, Sequence[int]]], wide_norm: float, widest: float
+    ) -> Scored:
+        own_norm = self._norm(self._lengths[row], LENGTH_SHARE[0])
+        close_norm = self._norm(self._length_around(row), LENGTH_SHARE[1])
+        own = close = wide = evidence = 0.0
+        for weight, rows in near:
+            close_count = wide_count = 0.0
+            for other in rows:
+                distance = other - row if other > row else row - other
+                if distance <= _WIDE_REACH:
+                    wide_count += _WIDE[distance]
+                    if distance <= _CLOSE_REACH:
+                        close_count += _CLOSE[distance]
+                        if not distance:
+                            own += weight * _saturated(1.0, own_norm)
+            if wide_count:
+                wide += weight * _saturated(wide_count, wide_norm)
+            if close_count:
+                close += weight * _saturated(close_count, close_norm)
+                evidence += weight
+        return Scored((own, close, wide, widest), evidence)
+
+    def _length_around(self, row: int) -> float:
+        there = [
+            (_CLOSE[abs(other - row)], self._lengths[other])
+            for other in range(row - _CLOSE_REACH, row + _CLOSE_REACH + 1)
+            if other in self._lengths
+        ]
+        return sum(share * length for share, length in there) / sum(share for share, _ in there)
+
+    def _norm(self, length: float, share: float) -> float:
+        return SATURATION * (1 - share + share * length / self._mean)
 
 
-def _counts(rows: Sequence[int], row: int) -> list[float]:
-    """Count a word around a row, at each reach."""
-    counts = [0.0] * len(REACHES)
-    first, last = bisect_left(rows, row - FURTHEST), bisect_right(rows, row + FURTHEST)
-    for other in rows[first:last]:
-        distance = abs(other - row)
-        for place in range(len(REACHES) - 1, -1, -1):
-            if distance > REACHES[place]:
-                break
-            counts[place] += _TRIANGLES[place][distance]
-    return counts
+def _saturated(count: float, norm: float) -> float:
+    return count * (SATURATION + 1) / (count + norm)
+
+
+def _between(rows: Sequence[int], first: int, last: int) -> Sequence[int]:
+    return rows[bisect_left(rows, first - _WIDE_REACH) : bisect_right(rows, last + _WIDE_REACH)]
+
+
+def _count(rows: Sequence[int], row: int, triangle: Sequence[float]) -> float:
+    reach = len(triangle) - 1
+    there = rows[bisect_left(rows, row - reach) : bisect_right(rows, row + reach)]
+    return sum(triangle[abs(other - row)] for other in there)
 
 
 def combined(scored: Mapping[int, Scored]) -> dict[int, float]:

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bot.memory import query
-from bot.memory.lexical import BUCKET, REACHES, Scored, Scorer, Word, combined, places, telling
+from bot.memory.lexical import AROUND, BUCKET, Scored, Scorer, Word, combined, places, telling
 from bot.store import recall as stored
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ MEANING = 0.25
 """What meaning weighs where words weigh 1. Tuned with `bench/recall.py`."""
 RECENCY = 0.02
 """What the latest entry is ahead of the first one, of two that fit equally well."""
-SLICE = 16
-"""Entries that are scored before the event loop has its turn: about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ class Recall:
             words = await _words(connection, scene_ids, text) if by_words else []
             wanted = await _wanted(words, near)
             lengths = await stored.lengths(connection, [_around(bucket) for bucket in wanted])
-            scored = await _scored(words, lengths, [row for row in wanted_rows(wanted) if row in lengths])
+            scored = await _scored(words, lengths, wanted)
             sizes = await stored.sizes(connection, scene_ids)
             best = fused(scored, near, sizes)[:limit]
             there = await stored.at(connection, [row for row, _ in best])
@@ -131,29 +129,22 @@ async def _wanted(words: Sequence[Word], near: Mapping[int, float]) -> list[int]
     return list(found)
 
 
-def wanted_rows(buckets: Iterable[int]) -> list[int]:
-    """Give the rows of buckets."""
-    return [row for bucket in buckets for row in range(bucket * BUCKET, (bucket + 1) * BUCKET)]
-
-
 def _around(bucket: int) -> tuple[int, int]:
     """Give the rows whose length matters for those of a bucket, within their scene."""
     scene = bucket * BUCKET >> stored.ROW_BITS
-    reach = REACHES[-2]
-    first, last = bucket * BUCKET - reach, (bucket + 1) * BUCKET - 1 + reach
+    first, last = bucket * BUCKET - AROUND, (bucket + 1) * BUCKET - 1 + AROUND
     return max(first, scene << stored.ROW_BITS), min(last, ((scene + 1) << stored.ROW_BITS) - 1)
 
 
 async def _scored(
-    words: Sequence[Word], lengths: Mapping[int, int], rows: Sequence[int]
+    words: Sequence[Word], lengths: Mapping[int, int], buckets: Iterable[int]
 ) -> dict[int, Scored]:
-    """Score entries, letting the event loop go on in between."""
+    """Score entries, letting the event loop go on after each few of them."""
     scorer = Scorer(words, lengths)
-    found = {}
-    for place, row in enumerate(rows, 1):
-        found[row] = scorer.scored(row)
-        if place % SLICE == 0:
-            await asyncio.sleep(0)
+    found: dict[int, Scored] = {}
+    for bucket in buckets:
+        found |= scorer.scored(bucket)
+        await asyncio.sleep(0)
     return found
 
 
