@@ -7,7 +7,7 @@ follow ggml-org/llama.cpp, src/models/*.cpp. The vocabulary is the tiny model's 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import gguf
@@ -23,7 +23,7 @@ INNER, STATE, CONV, TIME_RANK, GROUPS = 256, 128, 4, 4, 2
 
 Shapes = dict[str, tuple[int, ...]]
 """A tensor's name and its shape as numpy has it: the last axis is the one that lies together in memory."""
-Values = Mapping[str, int | float | list[int]]
+Values = Mapping[str, int | float | list[int] | list[bool]]
 
 ATTENTION: Shapes = {
     "attn_norm": (HIDDEN,),
@@ -113,6 +113,7 @@ class Architecture:
     values: Values
     output: bool = True
     norm: str = "output_norm"
+    beside: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # tensors of no layer
 
 
 def _every(*parts: Shapes) -> Callable[[int], Shapes]:
@@ -131,6 +132,46 @@ _FUSED: Shapes = {
     "ffn_up": (2 * FEED_FORWARD, HIDDEN),
     "ffn_down": (HIDDEN, FEED_FORWARD),
 }
+# Qwen3.5 and 3.6: gated delta nets (VALUE_HEADS and KEY_HEADS of DELTA_HEAD), and attention with a gate.
+VALUE_HEADS, KEY_HEADS, DELTA_HEAD = 4, 2, 32
+DELTA_INNER = VALUE_HEADS * DELTA_HEAD
+DELTA_ALL = DELTA_INNER + 2 * KEY_HEADS * DELTA_HEAD
+DELTA_NET: Shapes = {
+    "attn_norm": (HIDDEN,),
+    "attn_qkv": (DELTA_ALL, HIDDEN),
+    "attn_gate": (DELTA_INNER, HIDDEN),
+    "ssm_conv1d": (DELTA_ALL, CONV),
+    "ssm_dt.bias": (VALUE_HEADS,),
+    "ssm_a": (VALUE_HEADS,),
+    "ssm_beta": (VALUE_HEADS, HIDDEN),
+    "ssm_alpha": (VALUE_HEADS, HIDDEN),
+    "ssm_norm": (DELTA_HEAD,),
+    "ssm_out": (HIDDEN, DELTA_INNER),
+}
+GATED_ATTENTION: Shapes = ATTENTION | HEAD_NORMS | {"attn_q": (2 * HEADS * HEAD, HIDDEN)}
+# Gemma 4: the layers that look back at everything have fewer and larger heads.
+WHOLE_HEAD = 64
+
+
+def _qwen35(layer: int) -> Shapes:
+    here = GATED_ATTENTION if layer == 3 else DELTA_NET
+    return here | {"post_attention_norm": (HIDDEN,)} | FORWARD
+
+
+def _gemma4(layer: int) -> Shapes:
+    size, kv_heads = (WHOLE_HEAD, 1) if layer == 5 else (HEAD, KV_HEADS)
+    attention: Shapes = {
+        "attn_norm": (HIDDEN,),
+        "attn_q": (HEADS * size, HIDDEN),
+        "attn_k": (kv_heads * size, HIDDEN),
+        "attn_v": (kv_heads * size, HIDDEN),
+        "attn_output": (HIDDEN, HEADS * size),
+        "attn_q_norm": (size,),
+        "attn_k_norm": (size,),
+    }
+    return attention | AFTER_NORMS | GATED
+
+
 _WINDOW: Values = {"attention.sliding_window": 512}
 _HYBRID_HEADS = [0, KV_HEADS, 0, 0]
 
@@ -182,6 +223,26 @@ ARCHITECTURES: dict[str, Architecture] = {
         {"attention.head_count_kv": _HYBRID_HEADS, "shortconv.l_cache": CONV}, output=False,
         norm="token_embd_norm",
     ),
+    "qwen35": Architecture(
+        4, _qwen35,
+        {
+            "ssm.conv_kernel": CONV, "ssm.state_size": DELTA_HEAD, "ssm.group_count": KEY_HEADS,
+            "ssm.time_step_rank": VALUE_HEADS, "ssm.inner_size": DELTA_INNER, "full_attention_interval": 4,
+            "rope.dimension_sections": [8, 4, 4, 0],
+        },
+    ),
+    "gemma4": Architecture(
+        8, _gemma4,
+        {
+            **_WINDOW, "attention.sliding_window_pattern": [True] * 5 + [False] + [True] * 2,
+            "attention.head_count_kv": [KV_HEADS] * 5 + [1] + [KV_HEADS] * 2, "attention.shared_kv_layers": 2,
+            "attention.key_length": WHOLE_HEAD, "attention.value_length": WHOLE_HEAD,
+            "attention.key_length_swa": HEAD, "attention.value_length_swa": HEAD,
+            "rope.dimension_count": WHOLE_HEAD, "rope.dimension_count_swa": HEAD,
+            "embedding_length_per_layer_input": 0,
+        },
+        output=False, beside={"rope_freqs.weight": (WHOLE_HEAD // 2,)},
+    ),
 }  # fmt: skip
 
 
@@ -190,7 +251,7 @@ def write_architecture_gguf(path: Path, name: str, context: int = 32768) -> Path
     made = ARCHITECTURES[name]
     pieces, merges = _vocabulary()
     writer = gguf.GGUFWriter(path, name)
-    values: dict[str, int | float | list[int]] = {
+    values: dict[str, int | float | list[int] | list[bool]] = {
         "context_length": context,
         "embedding_length": HIDDEN,
         "block_count": made.layers,
@@ -218,6 +279,7 @@ def write_architecture_gguf(path: Path, name: str, context: int = 32768) -> Path
 
 def _tensors(made: Architecture, vocabulary: int) -> Shapes:
     found: Shapes = {"token_embd.weight": (vocabulary, HIDDEN), f"{made.norm}.weight": (HIDDEN,)}
+    found |= made.beside
     if made.output:
         found["output.weight"] = (vocabulary, HIDDEN)
     for number in range(made.layers):
@@ -233,7 +295,7 @@ def _random(name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float16] | npt.
     return values if exact else values.astype(np.float16)
 
 
-def _add(writer: gguf.GGUFWriter, key: str, value: float | list[int]) -> None:
+def _add(writer: gguf.GGUFWriter, key: str, value: float | list[int] | list[bool]) -> None:
     if isinstance(value, list):
         writer.add_array(key, value)
     elif isinstance(value, int):
