@@ -18,6 +18,8 @@ _SMALLEST = 32
 """Bytes; magic, version and two counts alone are 24."""
 _MOST_KEYS = 10_000
 _LONGEST_STRING = 16 * 1024 * 1024
+_PIECE = 64 * 1024
+_LENGTH = struct.Struct("<Q")
 _MOST_ITEMS = 50_000_000
 _MOST_TENSORS = 200_000
 _MOST_AXES = 8
@@ -174,10 +176,26 @@ class _Reader:
 
     def _skip(self, kind: int, length: int) -> None:
         if kind == _STRING:
-            for _ in range(length):
-                self._file.seek(self._length(_LONGEST_STRING), 1)
+            self._skip_strings(length)
         else:
             self._file.seek(length * struct.calcsize("<" + _NUMBERS[kind]), 1)
+
+    def _skip_strings(self, count: int) -> None:
+        """Walk over strings a piece of the file at a time: asked one by one, a vocabulary takes a second."""
+        data, at = b"", 0
+        for _ in range(count):
+            if at + 8 > len(data):
+                data, at = data[at:] + self._file.read(_PIECE), 0
+                if len(data) < 8:
+                    raise self._broken("it is cut short")
+            (length,) = _LENGTH.unpack_from(data, at)
+            if length > _LONGEST_STRING:
+                raise self._broken("its header makes no sense")
+            at += 8 + length
+            if at > len(data):
+                self._file.seek(at - len(data), 1)
+                data, at = b"", 0
+        self._file.seek(at - len(data), 1)  # what was read beyond the last one
 
     def _length(self, most: int) -> int:
         length = int(self._number("Q"))

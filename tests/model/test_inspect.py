@@ -15,6 +15,7 @@ import pytest
 
 from bot import cli
 from bot.errors import SetupError
+from bot.model.gguf_header import read_gguf_header
 from bot.model.library.inspector import inspect
 from tests.architecture_ggufs import write_architecture_gguf
 
@@ -38,6 +39,18 @@ def test_a_file_of_40_gb_takes_less_than_a_second(tiny_gguf: Path, tmp_path: Pat
     start = time.perf_counter()
     assert inspect(str(large)).size == 40 * 10**9
     assert time.perf_counter() - start < 1
+
+
+def test_what_comes_after_a_vocabulary_is_found(tmp_path: Path) -> None:
+    words = ["", "x" * 200_000, *("y" * (number * 37 % 3000) for number in range(3000)), "z" * 65_528]
+    for last in range(len(words) - 3, len(words) + 1):
+        writer = gguf.GGUFWriter(tmp_path / "words.gguf", "llama")
+        writer.add_token_list(words[:last])
+        writer.add_string("general.name", "after")
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.close()
+        assert read_gguf_header(tmp_path / "words.gguf")["general.name"] == "after"
 
 
 @pytest.mark.parametrize("name", ["gemma3", "gpt-oss", "deepseek2", "jamba"])
