@@ -17,6 +17,7 @@ from tests.fakes.dialect_server import ADMIN_KEY, API_KEY, INN, SEA, DialectServ
 from tests.fakes.koboldcpp import FakeKoboldCpp
 from tests.fakes.llama_router import FakeLlamaRouter
 from tests.fakes.lm_studio import FakeLMStudio
+from tests.fakes.model_server import ScriptedModelServer
 from tests.fakes.ollama import FakeOllama
 from tests.fakes.tabbyapi import INN_EXL2, SEA_EXL3, FakeTabbyAPI
 from tests.fakes.textgen_webui import FakeTextGenWebUI
@@ -225,6 +226,16 @@ async def test_loading_is_the_operators(fake: type[DialectServer]) -> None:
         assert len(await server.models()) == 2
         await server.load(other(scripted))
         assert all(request.headers["Authorization"] == f"Bearer {API_KEY}" for request in scripted.chats)
+
+
+async def test_the_operators_key_is_shown_to_no_stranger() -> None:
+    async with ScriptedModelServer() as stranger:
+        server = OpenAIServer(stranger.url, api_key=API_KEY, admin_key=ADMIN_KEY)
+        await server.health()
+        await hear(server)
+        await server.aclose()
+    assert stranger.requests
+    assert not any(ADMIN_KEY in value for one in stranger.requests for value in one.headers.values())
 
 
 async def test_a_lost_right_to_load_is_told_with_the_setting_that_gives_it() -> None:

@@ -69,10 +69,13 @@ async def _koboldcpp(site: Site, listing: Any) -> PlainOpenAI | None:
 
 
 async def _tabbyapi(site: Site, listing: Any) -> PlainOpenAI | None:
-    """Ask what the key permits, a question that is TabbyAPI's own, unless it has told its name."""
+    """Ask what the key permits, a question that is TabbyAPI's own, unless it has told its name.
+
+    The operator's key is not for strangers, so it is not shown before the server is known.
+    """
     if owner(listing) == "tabbyAPI":
         return await tabbyapi.probe(site, listing)
-    permission = text(mapping(await site.get("/v1/auth/permission", admin=True)).get("permission"))
+    permission = text(mapping(await site.get("/v1/auth/permission")).get("permission"))
     return await tabbyapi.probe(site, listing) if permission else None
 
 
