@@ -176,6 +176,7 @@ def excerpt(source: Sequence[Line], most: int, count: Count) -> str:
     Names, numbers and words such as "promise" or "wounded" make weight.
     """
     told = [(weight, place, said) for place, line in enumerate(source) for weight, said in _weightiest(line)]
+    told = [one for one in told if one[0]] or told
     left = most - count(EXCERPT)
     chosen: list[tuple[int, str]] = []
     for _, place, said in sorted(told, key=lambda one: (-one[0], one[1])):

@@ -102,13 +102,13 @@ def view_of(
     """
     apart = [(entry.seq, entry.seq) for entry in private if entry.seq < before]
     if not narrator:
-        absent_from = 0
+        absent_from = 1
         own = [stay for stay in stays if stay.persona == persona]
         for stay in sorted(own, key=lambda stay: stay.first_seq):
             apart.append((absent_from, stay.first_seq - 1))
             absent_from = before if stay.last_seq is None else max(absent_from, stay.last_seq + 1)
         apart.append((absent_from, before - 1))
-    return View(persona, tuple((first, last) for first, last in apart if max(first, 1) <= last))
+    return View(persona, tuple((first, last) for first, last in apart if first <= last))
 
 
 def cover(summaries: Iterable[Summary], view: View, before: int) -> list[Summary]:
