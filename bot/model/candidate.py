@@ -41,6 +41,8 @@ class Candidate:
         self.rank = rank
         self.queue = queue
         self.error: BackendError | None = None
+        self.cause: BackendError | None = None
+        """What was wrong first, while it is down: a look that fails later says less."""
         self.models: tuple[ModelInfo, ...] = ()
         """What it offered when it was last looked at; the first answers where none is asked for."""
         self.looked = asyncio.Event()
@@ -134,6 +136,7 @@ class Candidate:
         if self.error is None:
             if self._clock.monotonic() - self._up_since > STEADY_S:
                 self._failures = 0
+            self.cause = error
             self.server.forget()
         if not isinstance(error, BackendLoadingError):  # that is no failure: it is on its way
             self._failures += 1

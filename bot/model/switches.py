@@ -62,7 +62,7 @@ class Switches:
         if before is candidate:
             return
         text = f"Going on with {candidate.server.name}."
-        if reason := before.error or reasons.get(before.server):
+        if reason := (before.error and before.cause) or reasons.get(before.server):
             text = f"{reason.args[0]} {text}"
         elif candidate in line and (before not in line or line.index(candidate) < line.index(before)):
             text = f"{sentence(candidate.server.name)} answers again. {text}"
