@@ -68,6 +68,7 @@ class OpenAIServer:
         self._dialect: PlainOpenAI | None = None
         self._signature = ""
         self._usual = ""  # the model that answers by default
+        self._asked_as = ("", "")  # what a server calls the model it was told to load, and we called it
         self._spared = Spared()
         self._one_load = asyncio.Lock()
         self._told_dropped: set[str] = set()
@@ -211,6 +212,21 @@ class OpenAIServer:
         if found.loaded is False:
             await (await self._known()).load(model, on_progress)
             await self.refresh()
+            shown = next(iter(await self.models()), found)
+            if shown.loaded and shown.name != model and self.capabilities.swaps == "whole":
+                self._asked_as = (shown.name, model)
+                await self.refresh()
+
+    def _as_asked(self, models: tuple[ModelInfo, ...]) -> tuple[ModelInfo, ...]:
+        """Call a model as it was asked for, where a server has another name for what it then loaded.
+
+        KoboldCpp loads settings, `tavern.kcpps`, and tells the name of the model that they are for.
+        """
+        shown, asked = self._asked_as
+        if not any(one.loaded and one.name == shown for one in models):
+            return models
+        others = (one for one in models if one.name != asked)
+        return tuple(replace(one, name=asked) if one.name == shown else one for one in others)
 
     async def count(self, messages: Sequence[ChatMessage], model: str | None = None) -> TokenCount | None:
         """Count what the server will bill as prompt tokens, template included."""
@@ -272,6 +288,7 @@ class OpenAIServer:
     async def _probe(self, listing: Any) -> None:
         dialect = await probe(replace(self._site, usual=self._usual), listing)
         self._signature = signature(listing) + await dialect.state()
+        dialect.served = replace(dialect.served, models=self._as_asked(dialect.served.models))
         self._usual = dialect.served.models[0].name if dialect.served.models else ""
         self._dialect = dialect
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
@@ -20,6 +20,8 @@ class FakeKoboldCpp(DialectServer):
     """
 
     busy = False
+    settings: ClassVar[dict[str, str]] = {"tavern.kcpps": "sea-24b"}
+    """Files of settings in its folder, and the models they are for."""
     admin = True
     _born = 0.0
     _restart: asyncio.Task[None] | None = None
@@ -52,12 +54,15 @@ class FakeKoboldCpp(DialectServer):
             "/api/extra/true_max_context_length": {"value": self._context},
             "/api/v1/model": {"result": self._current},
             "/api/extra/perf": {"uptime": uptime, "queue": 0, "idle": 1},
-            "/api/admin/list_options": [f"{name}.gguf" for name in self.folder if admitted]
-            + (["unload_model"] if admitted else []),
+            "/api/admin/list_options": self._options if admitted else [],
             "/props": {"chat_template": "", "default_generation_settings": {"n_ctx": self._context}},
             "/api/ps": {"models": [{"name": "koboldcpp", "model": self._current}]},
             "/api/version": {"version": "0.7.0"},
         }.get(request.path)
+
+    @property
+    def _options(self) -> list[str]:
+        return [*(f"{name}.gguf" for name in self.folder), *self.settings, "unload_model"]
 
     def _told(self, request: web.Request, body: dict[str, Any]) -> Any:
         if request.path == "/api/extra/tokencount":
@@ -76,7 +81,7 @@ class FakeKoboldCpp(DialectServer):
         return f"koboldcpp/{next(iter(self.loaded))}" if self.loaded else "inactive"
 
     def _reload(self, file: str, *, operator: bool) -> bool:
-        name = file.removesuffix(".gguf")
+        name = self.settings.get(file, file.removesuffix(".gguf"))
         if not (self.admin and operator and name in self.folder):
             return False
         self._restart = asyncio.create_task(self._start_anew(name))

@@ -92,9 +92,9 @@ async def probe(site: Site, listing: Any) -> KoboldCpp:
     """Find out what KoboldCpp has loaded, and what else it could."""
     context = whole(mapping(await site.ask("/api/extra/true_max_context_length")).get("value"))
     names = [model.name for model in read_models(listing) if model.name != _IDLE]
-    loaded = [_described(name, context, loaded=True) for name in names]
     files = [name for name in texts(await _files(site)) if name not in _NO_FILES]
-    others = [_described(file, None, loaded=False) for file in files if _stem(file) not in map(_stem, names)]
+    loaded = [_described(_file_of(name, files), context, loaded=True) for name in names]
+    others = [_described(file, None, loaded=False) for file in files if file not in {m.name for m in loaded}]
     sample = await _ids(site, SAMPLE) if loaded else None
     capabilities = Capabilities(
         tokenizes=sample is not None,
@@ -129,9 +129,9 @@ async def _ids(site: Site, text: str) -> list[int] | None:
     return ids(mapping(await site.ask("/api/extra/tokencount", body, timeout_s=COUNT_S)).get("ids"))
 
 
-def _stem(name: str) -> str:
-    """Give the name that a file's model has when it is loaded: `koboldcpp/NAME`."""
-    return name.removeprefix("koboldcpp/").rpartition(".")[0] or name.removeprefix("koboldcpp/")
+def _file_of(name: str, files: list[str]) -> str:
+    """Give the file whose model is called `koboldcpp/NAME` when it is loaded, else that name."""
+    return next((file for file in files if f"koboldcpp/{file.removesuffix('.gguf')}" == name), name)
 
 
 def _described(name: str, context: int | None, *, loaded: bool) -> ModelInfo:
