@@ -106,7 +106,7 @@ async def test_a_server_that_swaps_the_whole_model_is_seen_to_load_and_the_scene
 ) -> None:
     async with FakeKoboldCpp() as server, table.bot(server.url):
         listed = (await table.command("model list")).content
-        assert "● `koboldcpp/inn-8b` · 4,096 tokens · gguf" in listed
+        assert "● `inn-8b.gguf` · 4,096 tokens · gguf" in listed
         assert "○ `sea-24b.gguf` · gguf · not loaded" in listed
         await table.start_scene()
         server.loading.clear()
@@ -123,11 +123,11 @@ async def test_a_server_that_swaps_the_whole_model_is_seen_to_load_and_the_scene
         )
         server.loading.set()
         await table.shows(
-            "From the next turn on, **koboldcpp/sea-24b** answers in “The Drowned Bell”.", since=since
+            "From the next turn on, **sea-24b.gguf** answers in “The Drowned Bell”.", since=since
         )
         await swap
         await speaks(table, "Good evening.")
-    assert models(table) == ["koboldcpp/sea-24b"]
+    assert models(table) == ["sea-24b.gguf"]
 
 
 async def test_a_model_that_cannot_be_loaded_is_refused_with_the_reason(table: Tabletop) -> None:

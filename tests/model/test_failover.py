@@ -226,7 +226,7 @@ async def test_a_model_is_put_in_another_s_place_between_two_answers(make: Make)
         assert not swap.done()
         gate.set()
         assert await first
-        assert await swap == "koboldcpp/sea-24b"
+        assert await swap == "sea-24b.gguf"
         assert await second
         assert places == [1]
-        assert backends.model_for(await backends.choose(1), "koboldcpp/sea-24b")
+        assert backends.model_for(await backends.choose(1), "sea-24b.gguf")
