@@ -102,7 +102,7 @@ class Embedding:
         self._texts = 4
         self._error: BackendError | None = None
         self._wanted = asyncio.Event()
-        self._idle = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self._log = structlog.get_logger("hearthside.embedding")
 
@@ -121,10 +121,10 @@ class Embedding:
 
     async def caught_up(self) -> None:
         """Wait until every entry has its vector, but for those that the model makes nothing of."""
-        while self._wanted.is_set() or not self._idle.is_set():
-            self._idle.clear()
-            self._wanted.set()
-            await self._idle.wait()
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append(done)
+        self._wanted.set()
+        await done
 
     async def forget(self, tx: Connection, entry_id: int, *, again: bool) -> None:
         """Forget what an entry means, in the transaction that changes it; embed it `again` after that."""
@@ -180,11 +180,14 @@ class Embedding:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            self._idle.clear()
+            waiting = list(self._waiting)
             try:
                 await self._catch_up(self._embedder)
                 failures = self._changes = 0
-                self._idle.set()
+                for done in waiting:
+                    self._waiting.remove(done)
+                    if not done.done():
+                        done.set_result(None)
             except HearthsideError as error:
                 failures += 1
                 self._failed(error)

@@ -103,10 +103,10 @@ class EmbeddingServerFake:
             return refusal(
                 500, "input (2000 tokens) is too large to process. increase the physical batch size"
             )
-        vectors = [self.spoils(text, self._counted(text)) for text in body["input"]]
+        vectors = [self.spoils(text, self.counted(text)) for text in body["input"]]
         return embeddings(vectors, base64_="encoding_format" in body, model=body["model"])
 
-    def _counted(self, text: str) -> list[float]:
+    def counted(self, text: str) -> list[float]:
         values = [0.0] * self.dimensions
         for word in text.lower().split():
             values[zlib.crc32(word.strip(".,:;!?\"'").encode()) % self.dimensions] += 1.0
