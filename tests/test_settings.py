@@ -134,6 +134,14 @@ def test_lists_are_separated_by_commas(env_file: Path) -> None:
     assert settings.allowed_link_domains == ("example.org", "example.com")
 
 
+def test_model_servers_with_a_bar_between_them_stay_together(env_file: Path) -> None:
+    env_file.write_text("MODEL_URLS=http://a:8000 | http://b:8000, http://c:8080\n")
+    assert load_settings(env_file).model_urls == ("http://a:8000|http://b:8000", "http://c:8080")
+    env_file.write_text("MODEL_URLS=http://a:8000|b\n")
+    with pytest.raises(SetupError, match="MODEL_URLS: must be a web address"):
+        load_settings(env_file)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "complaint"),
     [

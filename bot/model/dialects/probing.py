@@ -19,12 +19,12 @@ async def probe(site: Site, listing: Any) -> PlainOpenAI:
     """Find the dialect of a server whose `/v1/models` answered `listing` (None where it has no such list).
 
     A server that answers none of the questions speaks plain OpenAI. Raises RefusedError where llama.cpp wants
-    a key: it lists its models for everybody, so that only here it is found out.
+    a key or is loading: it lists its models all the same, so that only here it is found out.
     """
     try:
         found = await _found(site, listing)
     except RefusedError as error:
-        if owner(listing) == "llamacpp" and error.status == 401:
+        if owner(listing) == "llamacpp" and error.status in {401, 503}:
             raise
         found = None
     except BackendUnavailableError:
