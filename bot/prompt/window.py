@@ -62,7 +62,7 @@ class Budget:
 
     `head` is what stands in front of the log, cue and template included; `reserve` is the answer's share (the
     request's `max_tokens`, in the server's tokens); `room` is what is left for the window. `story` is what
-    the head may have of what happened before the window.
+    the head may have of what happened before the window, `told` what it has of that.
     """
 
     context_length: int
@@ -70,6 +70,12 @@ class Budget:
     reserve: int
     room: int
     story: int = 0
+    told: int = 0
+
+    @property
+    def once_cut(self) -> Budget:
+        """What to cut for: the head will tell of what leaves the window, and that is not to cause a cut."""
+        return replace(self, room=self.room - max(self.story - self.told, 0))
 
     @property
     def high(self) -> int:
@@ -101,8 +107,8 @@ def plan(
     allowed = usable - history // HISTORY_SHARE
     bare = shorten_cards(replace(head, story=()), allowed, counter)
     story = max(min(history // STORY_SHARE, LONGEST_STORY, allowed - head_tokens(bare, counter)), 0)
-    head = shorten_story(replace(bare, story=head.story), story, counter)
-    tokens = head_tokens(head, counter)
+    head, cost = shorten_story(replace(bare, story=head.story), story, counter)
+    tokens = head_tokens(bare, counter) + cost
     room = usable - tokens
     if room < history // LEAST_HISTORY_SHARE:
         raise HeadTooLongError(
@@ -110,7 +116,7 @@ def plan(
             " that the model can read, which leaves no room to play.",
             hint="Take a character out of the scene, shorten a card, or give the model a longer context.",
         )
-    return head, Budget(context_length, tokens, reserve, room, story)
+    return head, Budget(context_length, tokens, reserve, room, story, cost)
 
 
 def head_tokens(head: Head, counter: TokenCounter) -> int:
@@ -135,19 +141,20 @@ def shorten_cards(head: Head, allowed: int, counter: TokenCounter) -> Head:
     return replace(head, cards=tuple(kept))
 
 
-def shorten_story(head: Head, allowed: int, counter: TokenCounter) -> Head:
+def shorten_story(head: Head, allowed: int, counter: TokenCounter) -> tuple[Head, int]:
     """Shorten the longest summaries of a head after a sentence, until all have `allowed` tokens together.
 
-    Where there are too many of them for that, the oldest go.
+    Where there are too many of them for that, the oldest go. Gives the tokens that they have then at most,
+    too: parts of a text may have to be estimated.
     """
-    bare = replace(head, story=())
-    if not head.story or head_tokens(head, counter) - head_tokens(bare, counter) <= allowed:
-        return head
+    cost = head_tokens(head, counter) - head_tokens(replace(head, story=()), counter)
+    if cost <= allowed:
+        return head, cost
     room = allowed - counter.count(f"{STORY}\n\n")
     told = head.story[max(len(head.story) - max(room, 0) // LEAST_STORY, 0) :]
     limit = level([counter.count(f"{text}\n\n") for text in told], room) if told else 0
     story = (shortened(text, lambda part: counter.count(f"{part}\n\n") <= limit) for text in told)
-    return replace(head, story=tuple(filter(None, story)))
+    return replace(head, story=tuple(filter(None, story))), allowed
 
 
 def _spare(costs: Sequence[int]) -> int:

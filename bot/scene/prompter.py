@@ -209,7 +209,9 @@ class Prompter:
         lead = self._personas.get(scene.record.lead)
         async with scene.prompting:
             _, budget, _ = await self._plan(scene, backend, model, self._longest(scene), lead)
-            leaving = scene.window.leaving(budget, None, _coming(scene))
+            coming = _coming(scene)
+            due = scene.window.leaving(budget, None, coming)
+            leaving = due and scene.window.leaving(budget.once_cut, None, coming)
         return Outlook(budget, leaving, self._counter(backend, model))
 
     def _ahead(self, scene: Scene, head: Head) -> tuple[ChatMessage, ...]:
@@ -232,11 +234,11 @@ class Prompter:
         context_length = await self._context_length(backend, model)
         raw = await self._head(scene, context_length, persona)
         head = _as_before(scene, raw, context_length)
-        heads = (head, replace(head, secrets=()), replace(head, story=()))
-        await counter.prime([*map(render_head, heads), *([cue(persona.name)] if persona else [])])
+        await counter.prime([*_texts(head), *([cue(persona.name)] if persona else [])])
         counted = await self._count(scene, counter)
         # Shortened for whoever answers at greatest length: nobody's turn changes what all have in common.
         head, _ = plan(head, context_length, self._longest(scene), counter, counter.scale)
+        await counter.prime(_texts(head))
         _, budget = plan(head, context_length, wanted, counter, counter.scale)
         _remember(scene, raw, context_length, head)
         return head, budget, counted
@@ -328,6 +330,7 @@ class Prompter:
         gone: tuple[Entry, ...] = ()
         if scene.window.leaving(budget, seq, coming):
             gone = scene.window.drop(await self._stories.summed_up_to(scene), seq)
+            budget = budget.once_cut
         gone = gone or scene.window.fit(budget, lambda entry: entry_tokens(entry, counter), seq, coming)
         if not gone:
             return False
@@ -343,6 +346,11 @@ class Prompter:
         cast = (self._personas.get(slug) for slug in scene.cast)
         names = [*scene.players(), *(one.name for one in cast if one and one.slug != persona.slug)]
         return tuple(dict.fromkeys(name for name in names if name != persona.name))
+
+
+def _texts(head: Head) -> list[str]:
+    """Give the texts whose tokens a plan needs: the head whole, without its secrets, without the story."""
+    return [render_head(one) for one in (head, replace(head, secrets=()), replace(head, story=()))]
 
 
 def _coming(scene: Scene) -> int:

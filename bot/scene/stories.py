@@ -67,10 +67,9 @@ class Stories:
         """Give the same as one text, with a paragraph for each summary; empty while nothing is summed up."""
         return "\n\n".join(await self.told(scene, persona))
 
-    async def shown(self, scene: Scene, view: View) -> list[Summary]:
-        """Give the summaries that a view will be told when they are all in place."""
-        known = await self._of(scene)
-        return cover(known.all, view, scene.record.window_start)
+    async def shown(self, scene: Scene, view: View, before: int) -> list[Summary]:
+        """Give the summaries that a view will be told when they are in place and the window begins there."""
+        return cover((await self._of(scene)).all, view, before)
 
     async def all(self, scene: Scene) -> list[Summary]:
         """Give all summaries of a scene."""

@@ -94,7 +94,7 @@ class Summarising:
         if (wait := trouble.until - self._clock.monotonic()) > 0:
             return wait
         try:
-            while scene.listening and not scene.answering and await self._advance(scene, backend, model):
+            while await self._advance(scene, backend, model):
                 pass
         except BackendError as error:
             return self._note_failure(scene, trouble, error)
@@ -117,12 +117,14 @@ class Summarising:
 
     async def _advance(self, scene: Scene, backend: Backend, model: str | None) -> bool:
         """Make the next summary; False if none is to be made, or somebody came who is answered first."""
+        if scene.answering or not scene.listening:
+            return False
         outlook = await self._prompter.outlook(scene, backend, model=model)
         budget, counter = outlook.budget, outlook.counter
         limits = bounds(int(budget.context_length / counter.scale), budget.story)
         # The last place that the window does not begin before, or soon will not.
         end = max([scene.record.window_start - 1, *(entry.seq for entry in outlook.leaving[-1:])])
-        job = await self._lacking(scene, end, limits) or await self._folding(scene, limits, counter)
+        job = await self._lacking(scene, end, limits) or await self._folding(scene, end + 1, limits, counter)
         if job is None:
             return False
         made = job.summary
@@ -187,13 +189,14 @@ class Summarising:
 
     # -- what grew too long -------------------------------------------------------------------------------
 
-    async def _folding(self, scene: Scene, limits: Bounds, counter: ServerCounter) -> _Job | None:
-        """Find summaries that take up too much of the prompt together."""
-        before = scene.record.window_start
+    async def _folding(
+        self, scene: Scene, before: int, limits: Bounds, counter: ServerCounter
+    ) -> _Job | None:
+        """Find summaries that will take up too much of the prompt together."""
         views = [PUBLIC, *[await self._stories.view(scene, one, before) for one in self._cast(scene)]]
         for view in views:
             as_of = await self._stories.changes(scene)
-            shown = await self._stories.shown(scene, view)
+            shown = await self._stories.shown(scene, view, before)
             async with self._store.read() as connection:
                 texts = await summaries.texts(connection, [one.id for one in shown])
             told = [texts.get(one.id, "") for one in shown]

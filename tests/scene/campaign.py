@@ -37,6 +37,7 @@ def faithful(asked: str) -> Answer:
     told = re.findall(r"[A-Z][^.!?\n:]*[.!?]", asked.partition(" ends here")[0])
     told = [one for one in dict.fromkeys(told) if one not in RAIN]
     told.sort(key=lambda one: not re.search(r"promise|owe|secret|hid", one))
+    told = told or ["They talked in the rain."]
     return Answer(" ".join(" ".join(told).split()[:LONG]).rstrip(".,") + ".")
 
 
