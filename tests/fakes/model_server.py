@@ -18,6 +18,7 @@ import json
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -112,7 +113,8 @@ def sums_up(body: dict[str, Any]) -> bool:
 class ScriptedModelServer:
     """The server. `script` lists what the next chat requests get, in turn; then `default` again.
 
-    Requests to sum something up get what `summary_script` lists, then `summary`, `default` if that is None.
+    Requests to sum something up get what `summary_script` lists, then what `summary` makes of them, `default`
+    if that is None.
     """
 
     def __init__(
@@ -127,7 +129,7 @@ class ScriptedModelServer:
         self.models = models
         self.default: Step = default or Answer()
         self.script: deque[Step] = deque()
-        self.summary: Step | None = None
+        self.summary: Callable[[str], Step] | None = None
         self.summary_script: deque[Step] = deque()
         self.listing: Refusal | None = None
         self.requests: list[Recorded] = []
@@ -232,7 +234,7 @@ class ScriptedModelServer:
             return self.script.popleft() if self.script else self.default
         if self.summary_script:
             return self.summary_script.popleft()
-        return self.default if self.summary is None else self.summary
+        return self.summary(body["messages"][-1]["content"]) if self.summary else self.default
 
     def _models(self) -> dict[str, Any]:
         extra = {"max_model_len": self.context} if self._dialect == "vllm" else {}
