@@ -58,8 +58,10 @@ def as_json(checks: list[Check]) -> str:
 
 async def examine(settings: Settings) -> list[Check]:
     """Look at everything the bot needs. Nothing is changed."""
-    discord, backend = await asyncio.gather(_discord(settings), _backend(settings))
-    return [*discord, _database(settings), backend, *_personas(settings)]
+    discord, backend, embedding = await asyncio.gather(
+        _discord(settings), _backend(settings), _embedding(settings)
+    )
+    return [*discord, _database(settings), backend, embedding, *_personas(settings)]
 
 
 async def invite(settings: Settings) -> str:
@@ -156,6 +158,24 @@ async def _backend(settings: Settings) -> Check:
     finally:
         await backends.aclose()
     return Check("model", ok=True, detail=f"{backend.name} answers. {' '.join(lines)}")
+
+
+async def _embedding(settings: Settings) -> Check:
+    from bot.app import make_embedder  # noqa: PLC0415  # as above
+    from bot.memory.embedding import NO_SOURCE, SAMPLE  # noqa: PLC0415
+
+    embedder = make_embedder(settings, SystemClock())
+    if embedder is None:
+        return Check("embedding", ok=True, detail=NO_SOURCE)
+    try:
+        (vector,) = await embedder.embed([SAMPLE])
+    except HearthsideError as error:
+        return Check("embedding", ok=False, detail=str(error.args[0]), hint=error.hint)
+    finally:
+        await embedder.aclose()
+    return Check(
+        "embedding", ok=True, detail=f"{embedder.name} gives vectors of {len(vector.values)} numbers."
+    )
 
 
 def _personas(settings: Settings) -> list[Check]:

@@ -52,6 +52,11 @@ class Vectors:
         """Give the bytes of all matrices."""
         return sum(matrix.size for matrix in self._matrices.values())
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether vectors of a scene that was searched are still on their way into memory."""
+        return bool(self._reading)
+
     async def search(
         self,
         scene_ids: Sequence[int],
