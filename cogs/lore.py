@@ -10,11 +10,11 @@ from discord import app_commands
 from discord.ext import commands
 from discord.utils import escape_markdown
 
+from bot.documents import dumped
 from bot.errors import TableError
-from bot.persona.cards.document import dumped
 from bot.persona.persona import fold
 from bot.prompt.lore import formats
-from bot.prompt.lore.document import require_size
+from bot.prompt.lore.document import LOREBOOK
 from bot.prompt.lore.formats import LoreError
 from bot.prompt.lore.model import LoreEntry
 from bot.prompt.lore.options import options_of
@@ -106,7 +106,7 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="What
         self, interaction: Interaction, file: discord.Attachment, name: app_commands.Range[str, 1, 80] = ""
     ) -> None:
         guild_id = self._keeper(interaction)
-        require_size(file.size)
+        LOREBOOK.require_size(file.size)
         await interaction.response.defer(ephemeral=True, thinking=True)
         try:
             data = await file.read()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import discord
 
+from bot.documents import dumped
 from bot.errors import TableError
 from bot.persona.cards.card import new_card
-from bot.persona.cards.document import dumped
 from bot.persona.persona import NAME_CHARACTERS
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bot.documents import dumped
 from bot.errors import TableError
 from bot.persona.cards import files
 from bot.persona.cards.card import Card, card_of
-from bot.persona.cards.document import CardError, dumped
+from bot.persona.cards.document import CardError
 from bot.persona.cards.files import CardFile
 from bot.persona.cards.mapping import card_from, persona_from
 from bot.persona.library import meant

@@ -8,11 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from bot.documents import dumped
 from bot.errors import TableError
-from bot.persona.cards.document import dumped
 from bot.persona.persona import clean_name, fold
 from bot.prompt.lore import formats
-from bot.prompt.lore.document import read_document
+from bot.prompt.lore.document import LOREBOOK
 from bot.prompt.lore.formats import ENTRIES, LoreError, LoreFile, LoreFormat
 from bot.prompt.lore.matching import unusable
 from bot.prompt.lore.model import Book, LoreEntry
@@ -282,7 +282,7 @@ def _new_document(entry: LoreEntry, book: LorebookRecord, rows: Sequence[LoreRow
 
 def _unpacked(data: bytes) -> tuple[LoreFile, list[tuple[str | None, str]], str, tuple[str, ...]]:
     """Read a file, write down its parts for the store, and say what of it is not used."""
-    file = formats.parsed(read_document(data))
+    file = formats.parsed(LOREBOOK.read(data))
     keys = file.keys or (None,) * len(file.entries)
     documents = [(key, dumped(source).decode()) for key, source in zip(keys, file.entries, strict=True)]
     read = (formats.entry_of(source, file.format, "") for source in file.entries)

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.documents import dumped
 from bot.persona.cards.card import Card, card_of, new_card
-from bot.persona.cards.document import CardError, dumped, parse
+from bot.persona.cards.document import DOCUMENT, CardError
 from bot.persona.cards.examples import format_examples, parse_examples
 from bot.persona.cards.files import CardFile, Format, own_format, picture, read, write
 from bot.persona.cards.mapping import card_from, persona_from
@@ -193,7 +194,7 @@ def test_a_v1_card_keeps_what_it_is() -> None:
 
 def test_half_an_emoji_survives() -> None:
     document = {**V1, "odd": "\ud83d"}
-    assert parse(dumped(document)) == document
+    assert DOCUMENT.read(dumped(document)) == document
     assert read_back(document, "png") == document
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.prompt.lore.document import read_document, require_size
+from bot.prompt.lore.document import LOREBOOK
 from bot.prompt.lore.formats import (
     LoreError,
     LoreFormat,
@@ -283,23 +283,28 @@ def test_what_is_no_lorebook_is_refused_with_a_sentence(document: dict[str, Any]
         (b'{"a": NaN}', "The lorebook is not valid JSON: NaN is no number."),
         (b'{"a": ' + b"[" * 100_000, "The lorebook is nested more than 64 levels deep."),
         (b'{"a": [' + b"0," * 900_000 + b"0]}", "The lorebook is made of more than 800,000 parts."),
-        (b'{"a": "' + b"x" * 13_000_000 + b'"}', "This file is 12.4 MiB; lorebooks of at most 12 MiB are"),
+        (
+            b'{"a": "' + b"x" * 13_000_000 + b'"}',
+            "This lorebook is 12.4 MiB of text; at most 12 MiB are read.",
+        ),
+        (b'{"a": "' + rb"\"" * 2_000_000, "The lorebook is not valid JSON: unterminated string"),
+        (b'{"a": 1e999}', "The lorebook is not valid JSON: the number 1e999 is too large."),
         (b'{"a": ' + b"9" * 5000 + b"}", "The lorebook is not valid JSON: "),
     ],
 )
 def test_bad_files_are_refused_in_under_a_second(data: bytes, said: str) -> None:
     before = time.perf_counter()
     with pytest.raises(LoreError) as error:
-        read_document(data)
+        LOREBOOK.read(data)
     assert str(error.value).startswith(said)
     assert time.perf_counter() - before < 1
 
 
 def test_a_declared_size_is_enough_to_refuse() -> None:
-    with pytest.raises(LoreError, match=r"This file is 20\.0 MiB"):
-        require_size(20 * 1024 * 1024)
+    with pytest.raises(LoreError, match=r"This lorebook is 20\.0 MiB"):
+        LOREBOOK.require_size(20 * 1024 * 1024)
 
 
 def test_a_byte_order_mark_and_brackets_in_texts_are_no_trouble() -> None:
-    document = read_document(b'\xef\xbb\xbf{"entries": {}, "x": "' + b"[{" * 200 + rb"\"[" + b'"}')
+    document = LOREBOOK.read(b'\xef\xbb\xbf{"entries": {}, "x": "' + b"[{" * 200 + rb"\"[" + b'"}')
     assert parsed(document).entries == ()

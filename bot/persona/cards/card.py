@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.persona.cards.document import CardError, Json
+from bot.documents import Json
+from bot.persona.cards.document import CardError
 
 V2, V3 = "chara_card_v2", "chara_card_v3"
 NEWEST = {2: 2.0, 3: 3.0}  # the spec_version that is known of each

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bot.persona.cards.document import DOCUMENT_BYTES, CardError
+from bot.persona.cards.document import DOCUMENT, CardError
 
 SIGNATURE = b"PK\x03\x04"
 CARD = "card.json"
@@ -43,7 +43,7 @@ class Charx:
         """Give the card's JSON."""
         if CARD not in self._members:
             raise CardError(f"There is no {CARD} in this archive, so it is no CHARX.")
-        return self.read(CARD, DOCUMENT_BYTES)
+        return self.read(CARD, DOCUMENT.size)
 
     def names(self) -> list[str]:
         """Give the names of its files, the card excepted."""

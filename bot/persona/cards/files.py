@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.documents import Json, dumped
 from bot.persona.cards import charx, png
 from bot.persona.cards.card import Card, card_of
-from bot.persona.cards.document import CardError, Json, dumped, parse
+from bot.persona.cards.document import DOCUMENT, CardError
 
 FILE_BYTES = 8 * 1024 * 1024  # less than the 10 MiB that Discord takes as a webhook's picture
 Format = Literal["json", "png", "charx"]
@@ -32,14 +33,14 @@ def read(data: bytes) -> CardFile:
     """Read a card's file. Raises `CardError` where it is none, damaged, or larger than is taken."""
     require_size(len(data))
     if data.startswith(png.SIGNATURE):
-        return CardFile(card_of(parse(png.card_in(png.read_chunks(data)))), data)
+        return CardFile(card_of(DOCUMENT.read(png.card_in(png.read_chunks(data)))), data)
     if data.startswith(charx.SIGNATURE):
-        return CardFile(card_of(parse(charx.Charx(data).card())), data)
+        return CardFile(card_of(DOCUMENT.read(charx.Charx(data).card())), data)
     if data.startswith(_PICTURES):
         raise CardError("Cards come in PNG pictures, and this is another kind.", hint="Fetch the original.")
     if not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         raise CardError("This is no character card.", hint="A card is a JSON, PNG or CHARX file.")
-    return CardFile(card_of(parse(data)))
+    return CardFile(card_of(DOCUMENT.read(data)))
 
 
 def require_size(size: int) -> None:

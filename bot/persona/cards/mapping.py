@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bot.documents import Json
 from bot.persona.cards.card import Card, new_card
-from bot.persona.cards.document import CardError, Json
+from bot.persona.cards.document import CardError
 from bot.persona.cards.examples import format_examples, parse_examples
 from bot.persona.persona import (
     ALIASES,
