@@ -69,6 +69,19 @@ def new_tokens(counter: Tokens, prompts: Sequence[Messages]) -> list[int]:
     return new
 
 
+def own_tokens(counter: Tokens, prompts: Sequence[Messages]) -> int:
+    """Give how many of the new tokens are answers' own: the server wrote them, and may hold them still."""
+    around = counter.cost("assistant", "")
+    told = (_told_since(before, prompt) for before, prompt in pairwise(prompts))
+    return sum(counter.cost("assistant", text) - around for texts in told for text in texts)
+
+
+def _told_since(before: Messages, prompt: Messages) -> list[str]:
+    place = _place(before, prompt)
+    later = prompt[place + 1 :] if place else []
+    return [message["content"] for message in later if message["role"] == "assistant"]
+
+
 def _repeated(before: Messages, prompt: Messages) -> Messages:
     """Give the part of a prompt that ends where the one before did: the head alone if that has been cut."""
     place = _place(before, prompt)

@@ -16,11 +16,12 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.layouts import LAYOUTS, Exchange, Tokens, evaluated, exchanges, new_tokens
+from bench.layouts import LAYOUTS, Exchange, Tokens, evaluated, exchanges, new_tokens, own_tokens
 from bench.machine import describe
 from bot.clock import SystemClock
 from bot.model.cpu import CpuServer
@@ -43,10 +44,13 @@ USUAL = 400
 """Words of the transcript, the most frequent ones, that are no keys: `about`, `going`, `think`."""
 LORE = "Of old, {key} had a tale of its own: it came to us by the pass in the year {n}."
 """It holds no other key: entries that wake each other are another measurement."""
-PROBES = 4
+PAIRS = 12
+"""Probes at a full window, each followed by one in a scene that has just begun."""
+YOUNG = 4
+"""Probes after which that scene begins anew."""
 PROBE = "I hold the lantern high and look around."
-FULL = 0.85
-"""The share of the context from which a window counts as full."""
+FULL = 0.8
+"""The share of the context from which a window counts as full: not much further on it is cut ahead."""
 TARGETS = {"evaluated_for_new": 1.05, "first_token_full_for_empty": 1.2}
 PATIENCE = 300.0  # seconds for one turn
 
@@ -116,6 +120,7 @@ def costs(counter: Tokens, answers: list[Passed], context: int) -> Figures:
     answers = [chat for chat in answers if chat.cost]
     turns = new_tokens(counter, [chat.messages for chat in answers])
     new = sum(turns)
+    own = own_tokens(counter, [chat.messages for chat in answers])
     told: list[Exchange] = exchanges([chat.messages for chat in answers])
     system = answers[0].messages[0]["content"]
     room = context - ANSWER_TOKENS - context // 64
@@ -125,9 +130,11 @@ def costs(counter: Tokens, answers: list[Passed], context: int) -> Figures:
     ours = sum(chat.evaluated for chat in answers)
     return {
         "new": new,
+        "new_without_answers": new - own,
         "sent": sum(chat.prompt_tokens for chat in answers),
         "evaluated": {"this bot": ours, **layouts},
         "for_new": {name: round(tokens / new, 3) for name, tokens in {"this bot": ours, **layouts}.items()},
+        "for_new_without_answers": round(ours / (new - own), 3),
         "refused": refused,
         "lore_told": sum(line.startswith("[Of old, ") for one in told for line in one.said.split("\n")),
         "by_turn": [[n, chat.evaluated, chat.prompt_tokens] for n, chat in zip(turns, answers, strict=True)],
@@ -145,30 +152,71 @@ def reading(read: list[Passed]) -> Figures:
 
 
 async def first_tokens(played: Evening, context: int, lines: list[tuple[str, str]]) -> Figures:
-    """Measure the first token of the same short line at a full window and in a scene that has just begun."""
-    for player, text in lines:
-        chats = [chat for chat in played.tap.answers if chat.cost]
-        if chats[-1].prompt_tokens > FULL * context:
-            break
-        await played.turn(player, text)
-    full = await _probe(played, None)
-    await played.table.start_scene(played.table.tavern, title="Kraghammer", persona="narrator, marta")
-    empty = await _probe(played, played.table.tavern)
-    ratios = {name: round(full[name] / empty[name], 2) for name in ("server_ms", "message_ms")}
-    return {"full": full, "empty": empty, "full_for_empty": ratios}
+    """Measure the first token of the same short line at a full window and in a scene that has just begun.
+
+    By turns, so that both have the machine as it is then.
+    """
+    full: list[Probed] = []
+    empty: list[Probed] = []
+    more = cycle(lines)
+    tokens = 0
+    while len(empty) < PAIRS:
+        if tokens <= FULL * context:
+            await played.turn(*next(more))
+            tokens = _last(played).prompt_tokens
+            continue
+        one = await _probe(played, None)
+        tokens = one.chat.prompt_tokens
+        if tokens <= FULL * context:
+            continue
+        full.append(one)
+        if len(empty) % YOUNG == 0:
+            await _begin_anew(played)
+        empty.append(await _probe(played, played.table.tavern))
+    told = {"full": _summed(full), "empty": _summed(empty)}
+    ratios = {
+        name: round(told["full"][name] / told["empty"][name], 2) for name in ("server_ms", "message_ms")
+    }
+    return {**told, "full_for_empty": ratios}
 
 
-async def _probe(played: Evening, channel: Channel | None) -> Figures:
-    """Say the line several times; the first is left out, for it may come after another scene's turn."""
+def _last(played: Evening) -> Passed:
+    return [chat for chat in played.tap.answers if chat.cost][-1]
+
+
+async def _begin_anew(played: Evening) -> None:
+    """Begin a scene in the tavern, and have one turn there: the first finds nothing cached."""
+    table = played.table
+    if table.query("SELECT 1 FROM scenes WHERE channel_id = ? AND state != 'ended'", table.tavern.id):
+        await table.command("scene end", channel=table.tavern)
+    await table.start_scene(table.tavern, title="Kraghammer", persona="narrator, marta")
+    await played.turn("SAM", PROBE, table.tavern)
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A request for an answer, and the seconds from the player's message to its first token."""
+
+    chat: Passed
+    seconds: float
+
+
+async def _probe(played: Evening, channel: Channel | None) -> Probed:
     begun = len(played.tap.answers)
-    seconds = [await played.turn("SAM", f"{PROBE} ({number})", channel) for number in range(PROBES)]
-    chats = [chat for chat in played.tap.answers[begun:] if chat.cost]
-    waited = [chat.first_token - chat.sent for chat in chats if chat.first_token]
+    seconds = await played.turn("SAM", PROBE, channel)
+    return Probed(played.tap.answers[begun], seconds)
+
+
+def _summed(probes: list[Probed]) -> Figures:
+    """Give the medians of some probes."""
+    waited = [(one.chat.first_token or one.chat.sent) - one.chat.sent for one in probes]
     return {
-        "prompt_tokens": chats[-1].prompt_tokens,
-        "evaluated": round(statistics.median(chat.evaluated for chat in chats[1:])),
-        "server_ms": round(1000 * statistics.median(waited[1:]), 1),
-        "message_ms": round(1000 * statistics.median(seconds[1:]), 1),
+        "probes": len(probes),
+        "prompt_tokens": round(statistics.median(one.chat.prompt_tokens for one in probes)),
+        "evaluated": round(statistics.median(one.chat.evaluated for one in probes)),
+        "server_ms": round(1000 * statistics.median(waited), 1),
+        "least_server_ms": round(1000 * min(waited), 1),
+        "message_ms": round(1000 * statistics.median(one.seconds for one in probes), 1),
     }
 
 
@@ -196,6 +244,7 @@ def shown(figures: Figures) -> str:
             f"  {name}: {tokens:,} evaluated while a player waited, {run['for_new'][name]} for each new one"
             for name, tokens in run["evaluated"].items()
         ]
+        lines.append(f"  this bot without its answers among what is new: {run['for_new_without_answers']}")
         most = max(evaluated - new for new, evaluated, _ in run["by_turn"])
         lines.append(f"  most that a turn evaluated beyond what was new in it: {most}")
         lines.append(
