@@ -85,14 +85,19 @@ def read_questions(path: Path, places: dict[int, int]) -> list[Question]:
     return found
 
 
-async def stored(store: Store, turns: list[dict[str, Any]]) -> tuple[int, dict[int, int]]:
-    """Store a conversation as a scene; give its id, and the place in its log of every turn."""
+async def stored(store: Store, name: str, turns: list[dict[str, Any]]) -> tuple[int, dict[int, int]]:
+    """Store a conversation as a scene, once; give its id, and the place in its log of every turn."""
+    places = {turn["n"]: seq for seq, turn in enumerate(turns, 1)}
+    async with store.read() as connection:
+        known = next((one.id for one in await scenes.unended(connection) if one.title == name), None)
+    if known is not None:
+        return known, places
     record = SceneRecord(
         id=0,
         guild_id=1,
         channel_id=time.monotonic_ns(),
         parent_id=None,
-        title="A conversation",
+        title=name,
         premise="",
         mode=Mode.NATURAL,
         lead="narrator",
@@ -112,7 +117,7 @@ async def stored(store: Store, turns: list[dict[str, Any]]) -> tuple[int, dict[i
                 tx,
                 Entry(0, scene_id, EntryKind.PLAYER, speaker, turn["text"], created_at=float(seq), seq=seq),
             )
-    return scene_id, {turn["n"]: seq for seq, turn in enumerate(turns, 1)}
+    return scene_id, places
 
 
 async def embedded(store: Store, embedding: Embedding) -> float:
@@ -200,7 +205,7 @@ async def measure(files: Sequence[Path], embedder: Embedder | None, database: Pa
         asked: list[tuple[int, list[Question]]] = []
         for file in files:
             lines = read_lines(file.with_name(file.name.replace(".recall.", ".turns.")))
-            scene_id, places = await stored(store, lines)
+            scene_id, places = await stored(store, file.name, lines)
             async with store.read() as connection:
                 plain.add(scene_id, await log.since(connection, scene_id, 0))
             asked.append((scene_id, read_questions(file, places)))
@@ -261,6 +266,9 @@ def main() -> None:
     parser.add_argument("--embedding-gguf", type=Path, help="an embedding model that llama.cpp serves")
     parser.add_argument("--embedding-url", default="", help="a server with /v1/embeddings")
     parser.add_argument("--embedding-model", default="", help="the name to ask that server for")
+    parser.add_argument(
+        "--database", type=Path, help="keep what was stored and embedded here, for the next run"
+    )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     files = sorted(arguments.folder.glob("*.recall.jsonl"))
@@ -269,7 +277,8 @@ def main() -> None:
     if not files:
         parser.error(f"{arguments.folder} has no *.recall.jsonl to measure")
     with tempfile.TemporaryDirectory() as folder:
-        report = asyncio.run(measure(files, embedder_of(arguments), Path(folder) / "recall.sqlite"))
+        database = arguments.database or Path(folder) / "recall.sqlite"
+        report = asyncio.run(measure(files, embedder_of(arguments), database))
     report["machine"] = asdict(describe())
     print(json.dumps(report, indent=2) if arguments.json else told(report))
 

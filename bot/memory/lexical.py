@@ -29,6 +29,9 @@ LENGTH_SHARE = (0.3, 0.3, 0.3, 0.0)
 AROUND = REACHES[1]
 """How far around a bucket lengths are needed."""
 
+LEAST_TELLING = 0.5
+"""Words less telling than this share of the most telling one prove nothing."""
+
 BUCKET = 8
 """Entries that are looked at together at first, when the places worth a closer look are found."""
 SPREAD = (1.0, 0.6, 0.3, 0.3)
@@ -37,31 +40,30 @@ SPREAD = (1.0, 0.6, 0.3, 0.3)
 _, _CLOSE, _WIDE, _WIDEST = (
     tuple(1 - distance / (reach + 1) for distance in range(reach + 1)) for reach in REACHES
 )
-_, _CLOSE_REACH, _WIDE_REACH, _ = REACHES
-_ROW_BITS = 32
-
-
-def row_of(scene_id: int, seq: int) -> int:
-    """Give the row of an entry."""
-    return scene_id << _ROW_BITS | seq
-
-
-def place_of(row: int) -> tuple[int, int]:
-    """Give the scene and the seq of a row."""
-    return row >> _ROW_BITS, row & ((1 << _ROW_BITS) - 1)
+_CLOSE_REACH, _WIDE_REACH = REACHES[1:3]
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of the query: the rows that have it, ascending, and its inverse document frequency."""
+    """A word of the query: the rows that have it, ascending, and its inverse document frequency.
+
+    `evidence` is what finding it proves: 1 for a word that was said but once, 0 for a common one.
+    """
 
     rows: Sequence[int]
     telling: float
+    evidence: float
 
 
 def telling(count: int, entries: int) -> float:
     """Give the inverse document frequency of a word that `count` of so many entries have, as BM25 has it."""
     return math.log(1 + (max(entries, count) - count + 0.5) / (count + 0.5))
+
+
+def evidence(count: int, entries: int) -> float:
+    """Give what finding a word proves that `count` of so many entries have."""
+    share = telling(count, entries) / telling(1, entries)
+    return share if share >= LEAST_TELLING else 0.0
 
 
 def places(words: Iterable[Word], most: int) -> list[int]:
@@ -81,7 +83,7 @@ def places(words: Iterable[Word], most: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What words say of an entry: a score at each reach, and how telling those near it are together."""
+    """What words say of an entry: a score at each reach, and what those next to it prove together."""
 
     reaches: tuple[float, ...]
     evidence: float
@@ -110,17 +112,18 @@ class Scorer:
         )
         length = sum(self._lengths[row] for row in rows) / len(rows)
         wide_norm = self._norm(length, LENGTH_SHARE[2])
-        near = [(word.telling, _between(word.rows, rows[0], rows[-1])) for word in self._words]
+        near = [(word, _between(word.rows, rows[0], rows[-1])) for word in self._words]
         near = [one for one in near if one[1]]
         return {row: self._one(row, near, wide_norm, widest) for row in rows}
 
     def _one(
-        self, row: int, near: Iterable[tuple[float, Sequence[int]]], wide_norm: float, widest: float
+        self, row: int, near: Iterable[tuple[Word, Sequence[int]]], wide_norm: float, widest: float
     ) -> Scored:
         own_norm = self._norm(self._lengths[row], LENGTH_SHARE[0])
         close_norm = self._norm(self._length_around(row), LENGTH_SHARE[1])
-        own = close = wide = evidence = 0.0
-        for weight, rows in near:
+        own = close = wide = proved = 0.0
+        for word, rows in near:
+            weight = word.telling
             close_count = wide_count = 0.0
             for other in rows:
                 distance = other - row if other > row else row - other
@@ -134,8 +137,8 @@ class Scorer:
                 wide += weight * _saturated(wide_count, wide_norm)
             if close_count:
                 close += weight * _saturated(close_count, close_norm)
-                evidence += weight
-        return Scored((own, close, wide, widest), evidence)
+                proved += word.evidence
+        return Scored((own, close, wide, widest), proved)
 
     def _length_around(self, row: int) -> float:
         there = [

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bot.memory import query
-from bot.memory.lexical import AROUND, BUCKET, Scored, Scorer, Word, combined, places, telling
+from bot.memory.lexical import AROUND, BUCKET, Scored, Scorer, Word, combined, evidence, places, telling
 from bot.store import recall as stored
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ RECENCY = 0.02
 class Hit:
     """An entry that was found. `score` orders the hits of one search and is 1 at most.
 
-    `evidence` tells how much speaks for it by itself: how telling the words in and next to it are together
-    (the sum of their inverse document frequencies). `meaning` is the cosine between it and the query, None if
-    it was not compared or is not among the nearest.
+    `evidence` tells what speaks for it by itself: the words of the query in and next to it, of which each
+    counts 1 at most, and common ones nothing. `meaning` is the cosine between it and the query, None if it
+    was not compared or is not among the nearest.
     """
 
     row: int
@@ -115,7 +115,11 @@ async def _words(connection: Connection, scene_ids: Sequence[int], text: str) ->
             budget -= counts[number]
     hits = await stored.hits(connection, scene_ids, wanted, MOST_HITS)
     return [
-        Word([hit.row for hit in group], telling(counts[number], entries))
+        Word(
+            [hit.row for hit in group],
+            telling(counts[number], entries),
+            evidence(counts[number], entries),
+        )
         for number, group in groupby(hits, key=lambda hit: hit.word)
     ]
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import func, insert, select, text
 
 from bot.store.log import entry_of
-from bot.store.memory_tables import recalled, vectors
+from bot.store.memory_tables import recalled
 from bot.store.records import EntryKind
 from bot.store.tables import entries
 
@@ -34,6 +34,11 @@ class Hit(NamedTuple):
 
     word: int
     row: int
+
+
+def row_of(entry: Entry) -> int:
+    """Give the row of an entry."""
+    return entry.scene_id << ROW_BITS | entry.seq
 
 
 # -- the index --------------------------------------------------------------------------------------------
@@ -169,6 +174,22 @@ async def memories_of(connection: Connection, source_id: int) -> list[int]:
     return list(rows.scalars())
 
 
+async def rows_recalled(connection: Connection, memory_ids: Sequence[int]) -> set[int]:
+    """Give the rows of the entries that memories in the log speak of."""
+    found = await connection.execute(
+        select(_ROW.label("place"))
+        .join(recalled, recalled.c.source_id == entries.c.id)
+        .where(recalled.c.entry_id.in_(memory_ids))
+    )
+    return {one.place for one in found}
+
+
+async def unchanged(connection: Connection, texts: Mapping[int, str]) -> bool:
+    """Tell whether entries, by id, still have these texts."""
+    found = await connection.execute(select(entries.c.id, entries.c.text).where(entries.c.id.in_(texts)))
+    return {one.id: one.text for one in found} == dict(texts)
+
+
 async def recalled_in(connection: Connection, entry_ids: Sequence[int]) -> dict[int, dict[int, float]]:
     """Give of which entries memories speak, and how well each fitted: by the memory's id and the source's."""
     query = select(recalled).where(recalled.c.entry_id.in_(entry_ids)).order_by(recalled.c.source_id)
@@ -176,8 +197,3 @@ async def recalled_in(connection: Connection, entry_ids: Sequence[int]) -> dict[
     for row in await connection.execute(query):
         found.setdefault(row.entry_id, {})[row.source_id] = row.score
     return found
-
-
-async def forget_vectors(tx: Connection, entry_id: int) -> None:
-    """Forget what an entry meant: its text is another one now."""
-    await tx.execute(delete(vectors).where(vectors.c.entry_id == entry_id))

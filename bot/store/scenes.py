@@ -62,6 +62,17 @@ async def last_ended(connection: Connection, channel_id: int) -> SceneRecord | N
     return _record(row) if row else None
 
 
+async def others(connection: Connection, guild_id: int, scene_id: int, limit: int) -> list[SceneRecord]:
+    """Give the latest scenes of a server but for one, the latest first, ended ones included."""
+    rows = await connection.execute(
+        select(scenes)
+        .where(scenes.c.guild_id == guild_id, scenes.c.id != scene_id)
+        .order_by(scenes.c.id.desc())
+        .limit(limit)
+    )
+    return [_record(row) for row in rows]
+
+
 async def cast_of(connection: Connection, scene_id: int) -> list[str]:
     """Give the slugs of a scene's personas in their order."""
     rows = await connection.execute(

@@ -1,0 +1,268 @@
+"""What is remembered in a turn: appended to the log before the answer that it is for, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import structlog
+
+from bot.memory.witnesses import audience, audience_of, knows
+from bot.prompt.tokens import EstimatingCounter
+from bot.scene.knowledge import shortened
+from bot.store import knowledge, log, recall, scenes
+from bot.store.records import Entry, EntryKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bot.clock import Clock
+    from bot.memory.recall import Hit, Recall
+    from bot.persona.persona import Persona
+    from bot.persona.personas import Personas
+    from bot.scene.scene import Scene
+    from bot.store.connection import Connection
+    from bot.store.records import SceneRecord, Stay
+    from bot.store.store import Store
+
+BUDGET_SHARE = 12
+"""Memories of one answer take a twelfth of the context at most,"""
+MOST_MEMORIES = 3
+"""and are no more than these."""
+NEIGHBOURS = 1
+"""Entries before and after the one that was found which are told with it."""
+LINE_CHARACTERS = 240
+SAID = 3
+"""How many of the players' last messages are searched with."""
+LOOKED_AT = 50
+LEAST_EVIDENCE = 1.4
+"""What has to speak for a memory (`Hit.evidence`): more than a single word, however rare it is."""
+LEAST_MEANING = 0.55
+"""Or how near it has to be in meaning. Unrelated lines of a table lie around 0.1 to 0.3 for small models."""
+WORTH = 0.5
+"""Memories that fit less than this share of the best one are left out."""
+OTHER_SCENES = 7
+OTHERS_KNOWN_S = 60.0
+"""Seconds for which the server's other scenes are taken to be the same."""
+ASSUMED_CONTEXT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An entry that may be recalled, and how well it fits."""
+
+    entry: Entry
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Neighbouring entries that are recalled together, in their order, and how the prompt tells of them."""
+
+    sources: tuple[Source, ...]
+    text: str
+    audience: str | None
+
+
+class Recalling:
+    """Reminds the cast of what has left the window, and of the campaign's other scenes."""
+
+    def __init__(self, store: Store, found: Recall, personas: Personas, clock: Clock) -> None:
+        self._store = store
+        self._recall = found
+        self._personas = personas
+        self._clock = clock
+        self._tokens = EstimatingCounter().count
+        self._others: WeakKeyDictionary[Scene, tuple[float, list[SceneRecord]]] = WeakKeyDictionary()
+        self._log = structlog.get_logger("hearthside.recall")
+
+    async def append(self, scene: Scene, persona: Persona, whispered: str | None = None) -> None:
+        """Append to the log what `persona` remembers at what the players said last.
+
+        `whispered` names those who may know of the answer, if not all may. Whatever goes wrong, the answer is
+        given without.
+        """
+        try:
+            await self._append(scene, persona, whispered)
+        except Exception:  # noqa: BLE001  # a memory less must not cost a turn
+            self._log.exception("recall_broke", scene=scene.id, persona=persona.slug)
+
+    async def _append(self, scene: Scene, persona: Persona, whispered: str | None) -> None:
+        others = await self._other_scenes(scene)
+        if not scene.record.window_start and not others:
+            return
+        asked = _asked(scene, persona, whispered)
+        if not asked:
+            return
+        scene_ids = [scene.id, *(one.id for one in others)]
+        hits = await self._recall.search(scene_ids, asked, LOOKED_AT)
+        if not hits:
+            return
+        async with self._store.read() as connection:
+            memories = await self._memories(connection, scene, persona, hits, others, whispered)
+        if memories:
+            await self._tell(scene, memories)
+
+    async def _other_scenes(self, scene: Scene) -> list[SceneRecord]:
+        """Give the latest other scenes of the same server."""
+        now = self._clock.monotonic()
+        since, others = self._others.get(scene, (-OTHERS_KNOWN_S, []))
+        if now - since >= OTHERS_KNOWN_S and scene.record.guild_id is not None:
+            async with self._store.read() as connection:
+                others = await scenes.others(connection, scene.record.guild_id, scene.id, OTHER_SCENES)
+            self._others[scene] = now, others
+        return others
+
+    # -- what may be told ---------------------------------------------------------------------------------
+
+    async def _memories(
+        self,
+        connection: Connection,
+        scene: Scene,
+        persona: Persona,
+        hits: Sequence[Hit],
+        others: Sequence[SceneRecord],
+        whispered: str | None,
+    ) -> list[Memory]:
+        """Choose among what was found, and put it into words, oldest first."""
+        stays = {scene.id: scene.stays}
+        for one in others:
+            stays[one.id] = await knowledge.stays_of(connection, one.id)
+        told = await self._told_already(connection, scene)
+        room = self._budget(scene)
+        chosen: list[Memory] = []
+        best = 0.0
+        for hit in hits:
+            best = best or hit.score
+            if hit.score < WORTH * best or len(chosen) == MOST_MEMORIES:
+                break
+            if hit.row in told or not _convinces(hit) or _in_window(scene, hit.entry):
+                continue
+            around = await _around(connection, hit.entry)
+            sources = [
+                Source(entry, hit.score)
+                for entry in around
+                if recall.row_of(entry) not in told
+                and not _in_window(scene, entry)
+                and (entry.audience == hit.entry.audience)
+                and knows(persona.slug, persona.narrator, entry, stays[entry.scene_id])
+                and (whispered or entry.audience is None)
+            ]
+            if hit.entry.id not in {one.entry.id for one in sources}:
+                continue
+            text = await self._words(connection, scene, sources, others)
+            room -= self._tokens(text)
+            if room < 0:
+                break
+            told.update(recall.row_of(one.entry) for one in sources)
+            chosen.append(Memory(tuple(sources), text, self._audience(scene, sources, stays, whispered)))
+        return sorted(chosen, key=lambda one: (one.sources[0].entry.created_at, one.sources[0].entry.id))
+
+    def _budget(self, scene: Scene) -> int:
+        context = scene.last_answer.context_length if scene.last_answer else ASSUMED_CONTEXT
+        return context // BUDGET_SHARE
+
+    async def _told_already(self, connection: Connection, scene: Scene) -> set[int]:
+        """Give the rows of what memories in the window speak of."""
+        there = [entry.id for entry in scene.window.entries if entry.kind is EntryKind.MEMORY]
+        return await recall.rows_recalled(connection, there)
+
+    def _audience(
+        self,
+        scene: Scene,
+        sources: Sequence[Source],
+        stays: dict[int, list[Stay]],
+        whispered: str | None,
+    ) -> str | None:
+        """Give who may know of a memory: those of the cast who were there; None if they all were."""
+        cast = [one for slug in scene.cast if (one := self._personas.get(slug))]
+        were_there = [
+            one.slug
+            for one in cast
+            if all(
+                knows(one.slug, one.narrator, source.entry, stays[source.entry.scene_id])
+                for source in sources
+            )
+        ]
+        if whispered is not None:
+            named = audience_of(sources[0].entry) or frozenset(were_there)
+            return audience(*(name for name in whispered.split(",") if name.startswith("@") or name in named))
+        return None if len(were_there) == len(cast) else audience(*were_there)
+
+    async def _words(
+        self,
+        connection: Connection,
+        scene: Scene,
+        sources: Iterable[Source],
+        others: Sequence[SceneRecord],
+    ) -> str:
+        first, *_ = entries = [source.entry for source in sources]
+        when = f"session {await knowledge.session_of(connection, first.scene_id, first.seq)}"
+        title = next((one.title for one in others if one.id == first.scene_id), "")
+        where = f"{shortened(title, 60)}, {when}" if title and first.scene_id != scene.id else when
+        lines = " ".join(_line(entry) for entry in entries)
+        return f"earlier, {where}: {lines}"
+
+    # -- the log ------------------------------------------------------------------------------------------
+
+    async def _tell(self, scene: Scene, memories: Iterable[Memory]) -> None:
+        async with scene.arrivals:
+            async with self._store.transaction() as tx:
+                told = [entry for one in memories if (entry := await self._keep(tx, scene, one))]
+            for entry in told:
+                scene.add(entry)
+
+    async def _keep(self, tx: Connection, scene: Scene, memory: Memory) -> Entry | None:
+        """Store a memory, unless what it tells of was changed or deleted a moment ago."""
+        if not await recall.unchanged(tx, {one.entry.id: one.entry.text for one in memory.sources}):
+            return None
+        entry = await log.append(
+            tx,
+            Entry(
+                id=0,
+                scene_id=scene.id,
+                seq=scene.take_seq(),
+                kind=EntryKind.MEMORY,
+                speaker="memory",
+                text=memory.text,
+                created_at=self._clock.now(),
+                audience=memory.audience,
+            ),
+        )
+        await recall.note(tx, entry.id, {one.entry.id: one.score for one in memory.sources})
+        return entry
+
+
+def _asked(scene: Scene, persona: Persona, whispered: str | None) -> str:
+    """Give the players' last messages that the persona heard, the latest first."""
+    heard = [
+        entry.text
+        for entry in scene.window.entries
+        if entry.kind is EntryKind.PLAYER
+        and knows(persona.slug, persona.narrator, entry, scene.stays)
+        and (entry.audience is None or whispered)
+    ]
+    return "\n".join(reversed(heard[-SAID:]))
+
+
+def _convinces(hit: Hit) -> bool:
+    return hit.evidence >= LEAST_EVIDENCE or (hit.meaning is not None and hit.meaning >= LEAST_MEANING)
+
+
+def _in_window(scene: Scene, entry: Entry) -> bool:
+    start = scene.window.start
+    return entry.scene_id == scene.id and (start is None or entry.seq >= start.seq)
+
+
+async def _around(connection: Connection, entry: Entry) -> list[Entry]:
+    """Give an entry and its neighbours among what was told, in their order."""
+    row = recall.row_of(entry)
+    rows = range(row - NEIGHBOURS, row + NEIGHBOURS + 1)
+    there = await recall.at(connection, [one for one in rows if one >> recall.ROW_BITS == entry.scene_id])
+    return [there[one] for one in sorted(there)]
+
+
+def _line(entry: Entry) -> str:
+    text = shortened(entry.text.replace('"', "'"), LINE_CHARACTERS)
+    return text if entry.kind is EntryKind.NOTE else f'{entry.speaker}: "{text}"'
