@@ -28,6 +28,11 @@ def _build(arguments: argparse.Namespace) -> None:
         saved = torch.load(folder / "weights.pt")
         shape, weights = Shape(**saved["shape"]), saved["weights"]
         tokenizer = load_tokenizer(folder / "tokenizer.json")
+    elif arguments.told:
+        tokenizer = load_tokenizer(folder / "tokenizer.json")
+        shape = Shape(vocabulary=tokenizer.get_vocab_size())
+        steps = arguments.steps or STEPS
+        weights = train(tokenizer, shape, steps, arguments.seed, folder, told=True).state_dict()
     else:
         tokenizer = train_tokenizer(tokenizer_texts(arguments.seed, 3000), VOCABULARY)
         tokenizer.save(str(folder / "tokenizer.json"))
@@ -66,6 +71,7 @@ def main() -> None:
         command.add_argument("--steps", type=int, help="build: of training; more is better")
         command.add_argument("--count", type=int, default=5, help="corpus: conversations to print")
         command.add_argument("--convert-only", action="store_true", help="build: from the last checkpoint")
+        command.add_argument("--told", action="store_true", help="build: only what comes after stories.pt")
         command.add_argument("--threads", type=int, default=2, help="evaluate: of the server")
         command.add_argument("--transcript", help="evaluate: write every answer to this file")
     arguments = parser.parse_args()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tools.storyteller.corpus import PERSONAS, conversation
-from tools.storyteller.grammar import invented
+from tools.storyteller.grammar import Author, invented
 from tools.storyteller.sources import sections, words
 from tools.storyteller.tokens import START_ID, pieces
 
@@ -139,9 +139,14 @@ def _positions(rng: Random, starts: list[int], length: int, context: int) -> lis
     return out
 
 
-def batch(seed: int, step: int, tokenizer: Tokenizer, context: int, brief: float) -> Batch:
-    """Give the rows of a step, the same for the same `seed` and `step`; `brief` answers are brief."""
-    rng = Random(f"{seed}/{step}")
+def batch(
+    seed: int, step: int, tokenizer: Tokenizer, context: int, brief: float, strange: float = 0.0
+) -> Batch:
+    """Give the rows of a step, the same for the same `seed` and `step`.
+
+    Shares from 0 to 1: `brief` answers are brief, `strange` words stand in no list of nouns.
+    """
+    rng = Author(f"{seed}/{step}", strange) if strange else Random(f"{seed}/{step}")
     length = rng.choices(list(LENGTHS), list(LENGTHS.values()))[0]
     rows: list[tuple[list[int], list[int], list[int]]] = []
     while len(rows) < max(2, round(TOKENS_PER_STEP / length / 2) * 2):

@@ -85,6 +85,21 @@ def agree(word: str, plural: bool) -> str:
     return word[:-2] if re.search(r"(sh|ch|ss|x|o)es$", word) else word[:-1]
 
 
+class Author(Random):
+    """Chance that likes the unexpected: a share `strange` of what is spoken of stands in no list of nouns."""
+
+    def __init__(self, seed: str, strange: float) -> None:
+        super().__init__(seed)
+        self.strange = strange
+
+
+def _strange(rng: Random) -> str:
+    """Give a word of which an answer can know nothing but how it is spelt; mostly none."""
+    if not isinstance(rng, Author) or rng.random() >= rng.strange:
+        return ""
+    return rng.choice(words("strange.txt", "word")) if rng.random() < 0.6 else invented(rng)
+
+
 def invented(rng: Random) -> str:
     """Give a word that no list holds, so that copying is learned and not only recalling."""
     return "".join(rng.choice(words("grammar.txt", "syllable")) for _ in range(rng.randint(2, 3)))
@@ -107,6 +122,8 @@ def pick_noun(rng: Random, kind: str) -> Noun:
     if kind == "town":
         text = invented(rng).capitalize() if rng.random() < 0.25 else rng.choice(words("names.txt", "town"))
         return Noun(text, "name", proper=True)
+    if word := _strange(rng):
+        return Noun(word, kind)
     roll = rng.random()
     if roll < 0.04:
         return Noun(invented(rng), kind)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,9 @@ EXERCISES = 220
 STEPS = 3000
 BRIEF, LEAST_BRIEF = 0.6, 0.03
 """Share of brief answers in the first stories and in the last."""
+STRANGE_STEPS, STRANGE_RATE, STRANGE = 800, 0.4, 0.4
+"""After the stories: steps of such in which many things bear names that no list holds, the share of the full
+rate they begin with, and how many do. Players say more words than any corpus has."""
 
 
 def schedule(step: int, steps: int) -> float:
@@ -93,20 +97,54 @@ def relate(embedding: Tensor, tokenizer: Tokenizer) -> None:
         embedding[token] = 0.05 * vector
 
 
-def train(tokenizer: Tokenizer, shape: Shape, steps: int, seed: int, folder: Path) -> Storyteller:
-    """Train and give the network. `folder` gets `weights.pt` now and then and at the end."""
+def train(
+    tokenizer: Tokenizer, shape: Shape, steps: int, seed: int, folder: Path, *, told: bool = False
+) -> Storyteller:
+    """Train and give the network. `folder` gets `weights.pt` now and then, `stories.pt` after the stories.
+
+    `told`: begin with that one, which gives the same network.
+    """
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     network = Storyteller(shape)
-    relate(network.embedding.weight.data, tokenizer)
+    if told:
+        network.load_state_dict(torch.load(folder / "stories.pt")["weights"])
+    else:
+        relate(network.embedding.weight.data, tokenizer)
+        _learn(
+            network,
+            folder,
+            steps,
+            lambda step: _batch(step, steps, tokenizer, seed, shape),
+            lambda step: schedule(step, steps),
+        )
+        _save(network, folder / "stories.pt")
+    _learn(
+        network,
+        folder,
+        STRANGE_STEPS,
+        lambda step: batch(seed, steps + step, tokenizer, shape.context, LEAST_BRIEF, STRANGE),
+        lambda step: STRANGE_RATE * (1 - step / STRANGE_STEPS),
+    )
+    return network
+
+
+def _learn(
+    network: Storyteller,
+    folder: Path,
+    steps: int,
+    batches: Callable[[int], Batch],
+    rate: Callable[[int], float],
+) -> None:
+    """Go once over the batches of `steps` steps, each at its share of the full rate."""
     muon, adam = _optimizers(network)
     workers = Workers(network, 2)
     smooth, begun = math.nan, time.monotonic()
     with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(_batch, 0, steps, tokenizer, seed, shape)
+        coming = ahead.submit(batches, 0)
         for step in range(steps):
-            data, coming = coming.result(), ahead.submit(_batch, step + 1, steps, tokenizer, seed, shape)
-            value, share = workers.backward(data), schedule(step, steps)
+            data, coming = coming.result(), ahead.submit(batches, step + 1)
+            value, share = workers.backward(data), rate(step)
             adam.param_groups[0]["lr"] = ADAM_RATE * share
             moved = workers.pool.submit(muon.step, MUON_RATE * share, MUON_DECAY)
             adam.step()
@@ -117,7 +155,6 @@ def train(tokenizer: Tokenizer, shape: Shape, steps: int, seed: int, folder: Pat
                 print(f"step {step:5d}  loss {smooth:.3f}  {time.monotonic() - begun:6.0f} s", flush=True)
             if step % 100 == 99 or step == steps - 1:
                 _save(network, folder / "weights.pt")
-    return network
 
 
 def _save(network: Storyteller, file: Path) -> None:
