@@ -1,7 +1,7 @@
 """How long recall takes in a scene of 100,000 entries, words and meaning together, and what it holds up.
 
-The store, the index, the vectors and the search are the bot's own; texts and vectors are made up. No embedding
-server is asked: a query's vector is at hand at once.
+The store, the index, the vectors and the search are the bot's own; texts and vectors are made up. No
+embedding server is asked: a query's vector is at hand at once.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ async def test_only_the_narrator_is_told_a_secret_and_only_the_game_master_sees_
     table: Tabletop, model: ScriptedModelServer
 ) -> None:
     async with table.bot(model.url):
-        await table.start_scene(**CHOSEN)
+        await table.start_scene(None, **CHOSEN)
         added = await table.command("secret add", {"text": DUKE})
         assert added.ephemeral
         assert DUKE not in added.content
@@ -68,7 +68,7 @@ async def test_an_answer_that_would_tell_a_secret_is_stopped_before_anybody_sees
     table: Tabletop, model: ScriptedModelServer
 ) -> None:
     async with table.bot(model.url):
-        await table.start_scene(**CHOSEN)
+        await table.start_scene(None, **CHOSEN)
         await table.command("secret add", {"text": DUKE})
         sent_before = len(table.room.requests)
 
