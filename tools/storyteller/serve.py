@@ -46,15 +46,8 @@ class Server:
     def answer(
         self, messages: list[dict[str, str]], seed: int, stop: Sequence[str] = (), **more: Any
     ) -> Answer:
-        """Ask for one answer with the sampling of the bundled characters."""
-        sampling = {
-            "temperature": 0.8,
-            "top_p": 0.95,
-            "min_p": 0.06,
-            "repeat_penalty": 1.05,
-            "max_tokens": 220,
-        }
-        body = {"messages": messages, "seed": seed, "stop": list(stop), **sampling, **more}
+        """Ask for one answer, drawn as the model's file recommends, as shipped characters are."""
+        body = {"messages": messages, "seed": seed, "stop": list(stop), "max_tokens": 220, **more}
         reply = self.post("/v1/chat/completions", body)
         choice, timings = reply["choices"][0], reply["timings"]
         return Answer(choice["message"]["content"], choice["finish_reason"], timings["predicted_n"],
