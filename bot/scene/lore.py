@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -13,12 +13,13 @@ import structlog
 
 from bot.memory.witnesses import visible
 from bot.persona.macros import expand
-from bot.persona.persona import PLAYER, names
+from bot.persona.persona import PLAYER, in_words_of, names
 from bot.prompt.log import SPOKEN
 from bot.prompt.lore import formats
 from bot.prompt.lore.activation import BUDGET_SHARE, Circumstances, activate, standing
 from bot.prompt.lore.matching import LONGEST_SCAN, Lore
 from bot.prompt.lore.text import folded
+from bot.prompt.text import unbracketed
 from bot.prompt.tokens import EstimatingCounter
 from bot.scene.wording import lasting, passing
 from bot.store import log
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bot.clock import Clock
+    from bot.persona.macros import Macros
     from bot.persona.persona import Persona
     from bot.persona.personas import Personas
     from bot.prompt.lore.model import Book, Ref
@@ -165,7 +167,7 @@ class SceneLore:
             head=head,
             window=window,
             fired={(one.book, one.uid): one.since for one in memory.fired},
-            fill=self._filler(scene, persona),
+            fill=self._filler(scene, persona, said if said is not None else _last(messages)),
         )
 
     async def _memory(self, scene: Scene) -> _Memory:
@@ -194,15 +196,17 @@ class SceneLore:
 
     # -- macros -------------------------------------------------------------------------------------------
 
-    def _filler(self, scene: Scene, persona: Persona | None) -> Callable[[str, str], str]:
-        """Replace macros as of now: `{{user}}` is the player who spoke last."""
+    def _filler(self, scene: Scene, persona: Persona | None, last: str) -> Callable[[str, str], str]:
+        """Replace macros as of now: `{{user}}` is the player who spoke last, `last` what was said last."""
+        last = unbracketed(last)  # what a player says does not become the table's word by being told
         user = next(iter(scene.players()), PLAYER)
 
         def fill(text: str, book: str) -> str:
             owner = self._owner(book, persona)
             if owner is None:
                 return text
-            return expand(text, passing(scene.record, owner, user, self._clock, self._rng))
+            now = passing(scene.record, owner, user, self._clock, self._rng, last)
+            return _expanded(text, now)
 
         return fill
 
@@ -212,7 +216,7 @@ class SceneLore:
 
         def fill(text: str, book: str) -> str:
             owner = self._owner(book, lead)
-            return expand(text, lasting(scene.record, owner)) if owner else text
+            return _expanded(text, in_words_of(owner, lasting(scene.record, owner))) if owner else text
 
         return fill
 
@@ -293,6 +297,15 @@ _OWN = "persona:"
 
 def _refs(told: list[Fired]) -> frozenset[Ref]:
     return frozenset(fired.ref for fired in told)
+
+
+def _expanded(text: str, macros: Macros) -> str:
+    """Replace macros, but leave hidden keys: they wake other lore."""
+    return expand(text, replace(macros, drops_hidden_keys=False))
+
+
+def _last(messages: list[Entry]) -> str:
+    return messages[-1].text if messages else ""
 
 
 def _fresh(messages: list[Entry]) -> int:

@@ -34,11 +34,14 @@ def lasting(record: SceneRecord, persona: Persona) -> Macros:
     )
 
 
-def passing(record: SceneRecord, persona: Persona, player: str, clock: Clock, rng: Random) -> Macros:
+def passing(
+    record: SceneRecord, persona: Persona, player: str, clock: Clock, rng: Random, last_message: str = ""
+) -> Macros:
     """Give the macros of what the character says now; what it picks is the same for the whole scene."""
     macros = Macros(
         char=persona.name,
         user=player,
+        last_message=last_message,
         rng=rng,
         seed=_seed(record, persona),
         roll=roller(rng),

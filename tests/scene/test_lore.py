@@ -110,6 +110,35 @@ async def test_the_head_takes_what_is_always_on_up_to_a_quarter_of_the_context(t
     assert await table.told("Hm.") == []
 
 
+async def test_what_lore_draws_is_drawn_once(table: Table) -> None:
+    """What it tells is what wakes others."""
+    await table.bring(
+        {"key": ["gong"], "content": "It hangs on a {{random::rope::chain::beam}}."},
+        *({"key": [thing], "content": f"The {thing} is old."} for thing in ("rope", "chain", "beam")),
+    )
+    drawn = set()
+    for _ in range(20):
+        gong, thing = (await table.lore.tested(SERVER, table.scene, "A gong!")).fired
+        drawn.add(gong.text)
+        assert gong.text == f"It hangs on a {thing.label}."
+    assert len(drawn) == 3
+
+
+async def test_lore_knows_what_was_said_last_and_of_whom_it_tells(table: Table) -> None:
+    await table.bring(
+        {"key": ["gong"], "content": "{{lastMessage}} {{pick::A::B}} {{roll:1d1}}{{hidden_key: bell}}"},
+        {"key": ["bell"], "content": "The bell drowned.{{hidden_key: heron}}"},
+        {"constant": True, "content": "Of {{char}}: {{description}}{{hidden_key: heron}}"},
+    )
+    first, bell = await table.told("Hm.", "[The gong says 20.]")
+    assert first in {"(The gong says 20.) A 1", "(The gong says 20.) B 1"}
+    assert bell == "The bell drowned."
+    (always,) = await table.lore.standing(table.scene, 8192)
+    assert always.startswith("Of The Narrator: ")
+    assert table.persona("narrator").description[:40] in always
+    assert "heron" not in always
+
+
 async def test_a_test_changes_nothing(table: Table) -> None:
     await table.bring({**GONG, "sticky": 3})
     for _ in range(2):

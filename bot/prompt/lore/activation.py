@@ -98,6 +98,7 @@ class _Activation:
         self._buffer = Buffer(lore, now.messages, now.fresh)
         self._verdicts: dict[Ref, Verdict] = {}
         self._told: list[tuple[Playable, Fired]] = []
+        self._filled: dict[Ref, str] = {}  # once: a macro may draw something else the next time
         self._groups: set[str] = set()  # of which an entry is awake
         self._left = now.budget
         self._left_in: dict[str, int] = {}  # by book, where a book has a budget of its own
@@ -249,7 +250,7 @@ class _Activation:
         if self._overflowed and not one.entry.ignore_budget:
             self._stop(one, Check.BUDGET, "")
             return False
-        text = told(self._now.fill(one.entry.content, one.book.id))
+        text = told(self._content(one))
         if not text:
             self._pay(one, 0, Check.EMPTY, because)
             return bool(one.entry.content)
@@ -308,7 +309,12 @@ class _Activation:
         """Give what an entry says to others, if it may."""
         if one.entry.prevent_recursion:
             return ""
-        return scanned(self._now.fill(one.entry.content, one.book.id)).strip()
+        return scanned(self._content(one)).strip()
+
+    def _content(self, one: Playable) -> str:
+        if one.ref not in self._filled:
+            self._filled[one.ref] = self._now.fill(one.entry.content, one.book.id)
+        return self._filled[one.ref]
 
 
 def _rank(one: Playable) -> tuple[bool, bool, int, int, int]:
