@@ -1,4 +1,4 @@
-"""`/help`: every command in one message, made from the commands themselves."""
+"""`/help`: every command and menu in one message, made from the commands themselves."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 else:
     Interaction = discord.Interaction
 
+MENUS = "On a message (press long or right-click it), under Apps"
 HOW_TO_PLAY = (
     "Write in the scene's channel what your character says and does. Name a character, reply to it or "
     "mention me, and it answers. `((like this))` or `// like this` is between you players; the characters "
@@ -39,13 +40,16 @@ class Help(commands.Cog):
 def sections(
     tree: Iterable[Any],
 ) -> list[tuple[str, list[str]]]:
-    """Give the commands by their groups, each as one line; those without a group come last."""
+    """Give the commands by their groups, each as one line; then those without a group, and the menus."""
     grouped: list[tuple[str, list[str]]] = []
     single: list[str] = []
+    menus: list[str] = []
     for command in sorted(tree, key=lambda command: command.name):
         if isinstance(command, app_commands.Group):
             lines = [f"`/{one.qualified_name}` {one.description}" for one in command.walk_commands()]
             grouped.append((command.description, sorted(lines)))
         elif isinstance(command, app_commands.Command):
             single.append(f"`/{command.name}` {command.description}")
-    return [*grouped, ("And", single)]
+        elif isinstance(command, app_commands.ContextMenu):
+            menus.append(f"`{command.name}`")
+    return [section for section in (*grouped, ("And", single), (MENUS, menus)) if section[1]]

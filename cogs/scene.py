@@ -16,6 +16,7 @@ from cogs.choices import among, asker, here, may_direct, persona_choices
 
 if TYPE_CHECKING:
     from bot.client import Hearthside
+    from bot.persona.persona import Persona
     from bot.scene.direction import Direction
     from bot.scene.memories import Memories
     from bot.scene.reports import Reports
@@ -153,14 +154,22 @@ class SceneCommands(commands.GroupCog, group_name="scene", group_description="Th
     async def _any_persona(self, interaction: Interaction, current: str) -> list[app_commands.Choice[str]]:
         return persona_choices(self._table.personas.all(interaction.guild_id), current)
 
-    @remove.autocomplete("persona")
     @next_.autocomplete("persona")
     async def _present_persona(
         self, interaction: Interaction, current: str
     ) -> list[app_commands.Choice[str]]:
+        return among([(one.name, slug) for slug, one in self._cast(interaction) if one], current)
+
+    @remove.autocomplete("persona")
+    async def _leaving_persona(
+        self, interaction: Interaction, current: str
+    ) -> list[app_commands.Choice[str]]:
+        """Offer also those of whom only the name in the scene is left: they can leave, but not speak."""
+        return among([(one.name if one else slug, slug) for slug, one in self._cast(interaction)], current)
+
+    def _cast(self, interaction: Interaction) -> list[tuple[str, Persona | None]]:
         scene = self._table.scene_in(interaction.channel_id or 0)
-        present = [self._table.personas.get(slug) for slug in scene.cast] if scene else []
-        return among([(one.name, one.slug) for one in present if one], current)
+        return [(slug, self._table.personas.get(slug)) for slug in scene.cast] if scene else []
 
     def _here(self, interaction: Interaction) -> Scene:
         return self._reports.scene_in(interaction.channel_id)

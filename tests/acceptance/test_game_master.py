@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
+from bot.memory.embedding import NO_SOURCE, SAMPLE
+from bot.rehearsal.command_forms import CHAT, MESSAGE_MENU
 from tests.acceptance.tabletop import Tabletop
 from tests.acceptance.test_trouble import hearthside
+from tests.fakes.embedding_server import EmbeddingServerFake
 from tests.fakes.model_server import TEXT, Answer, Refusal, ScriptedModelServer
 
 
@@ -60,6 +64,45 @@ async def test_characters_come_and_go(table: Tabletop, model: ScriptedModelServe
         assert "the only one" in (await table.command("scene remove", {"persona": "narrator"})).content
         assert "Wren, sing for us!" in (await table.command("scene recap")).content
     assert "[Wren is here now.]" in model.chats[0].body["messages"][-1]["content"]
+
+
+async def test_a_character_whose_file_is_gone_can_be_sent_away(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    folder = table.folder / "personas"
+    folder.mkdir()
+    for name in ("Oda", "Piet"):
+        (folder / f"{name.lower()}.toml").write_text(f'name = "{name}"\ngreeting = "Well?"\n')
+
+    async def offered(command: str) -> list[tuple[str, str | int | float]]:
+        asked = table.room.autocomplete(
+            table.ann, table.campaign, command, {"persona": ""}, focused="persona"
+        )
+        return list(await asked)
+
+    async with table.bot(model.url, PERSONAS_DIR=str(folder)):
+        await table.start_scene(title="Low tide", persona="oda, piet")
+    (folder / "piet.toml").unlink()
+    async with table.bot(model.url, PERSONAS_DIR=str(folder)):
+        assert await offered("scene next") == [("Oda", "oda")]
+        assert await offered("scene remove") == [("Oda", "oda"), ("piet", "piet")]
+        assert "**piet** leaves" in (await table.command("scene remove", {"persona": "piet"})).content
+        assert await offered("scene remove") == [("Oda", "oda")]
+
+
+async def test_help_names_every_command_and_every_menu(table: Tabletop, model: ScriptedModelServer) -> None:
+    async with table.bot(model.url):
+        [embed] = (await table.command("help")).embeds
+    told = "\n".join(field["value"] for field in embed["fields"])
+    named = set(re.findall(r"`([^`]+)`", told))
+    registered = table.application.commands(None)
+    assert {one.name for one in registered if one.type == MESSAGE_MENU} == {
+        "Remember this",
+        "Why this answer?",
+    }
+    assert {f"/{one.name}" if one.type == CHAT else one.name for one in registered} == {
+        name.split()[0] if name.startswith("/") else name for name in named
+    }
 
 
 async def test_only_the_starter_and_moderators_may_direct(
@@ -138,7 +181,8 @@ async def test_the_doctor_finds_everything_well_and_says_what_is_not(
     report = json.loads(out)
     assert code == 0, out
     names = [check["name"] for check in report["checks"]]
-    assert names == ["token", "intents", "permissions", "database", "model", "personas"]
+    assert names == ["token", "intents", "permissions", "database", "model", "embedding", "personas"]
+    assert report["checks"][5]["detail"] == NO_SOURCE
 
     (table.folder / "personas").mkdir()
     (table.folder / "personas" / "grub.toml").write_text('name = "Grub"\nvoise = "low"\n')
@@ -150,6 +194,45 @@ async def test_the_doctor_finds_everything_well_and_says_what_is_not(
     assert "The Table lacks Manage Webhooks" in out
     assert "grub.toml, line 2" in out
     assert "Did you mean 'voice'?" in out
+
+
+async def test_the_doctor_tries_the_embedding_model(table: Tabletop, model: ScriptedModelServer) -> None:
+    """A key from .env goes with the question, and is not printed."""
+
+    async def line(**settings: str) -> tuple[int, str]:
+        code, out = await hearthside(
+            "doctor",
+            DISCORD_TOKEN=table.application.token,
+            DISCORD_API_URL=table.api_url,
+            DATABASE_URL=f"sqlite:///{table.database.as_posix()}",
+            MODEL_URLS=model.url,
+            **settings,
+        )
+        assert "sesame" not in out
+        return code, next(one for one in out.splitlines() if "embedding:" in one)
+
+    async with EmbeddingServerFake("all-minilm", dimensions=384, api_key="sesame") as server:
+        code, found = await line(EMBEDDING_URL=server.url, EMBEDDING_API_KEY="sesame")
+        assert (code, found[0]) == (0, "✓")
+        assert found.startswith("✓ embedding: all-minilm at 127.0.0.1")
+        assert found.endswith("gives vectors of 384 numbers.")
+        assert server.texts == [SAMPLE]
+
+        code, found = await line(EMBEDDING_URL=server.url)
+        assert code == 1
+        assert found.startswith("✗ embedding: ")
+        assert "Set EMBEDDING_API_KEY to the key it expects." in found
+
+    code, found = await line(EMBEDDING_URL=server.url)
+    assert code == 1
+    assert found.startswith("✗ embedding: ")
+    assert "Check that EMBEDDING_URL has the address" in found
+
+    missing = table.folder / "nowhere.gguf"
+    code, found = await line(EMBEDDING_GGUF=str(missing))
+    assert code == 1
+    assert found.startswith("✗ embedding: ")
+    assert "nowhere.gguf" in found
 
 
 async def test_the_invite_link_is_printed_alone(table: Tabletop) -> None:
