@@ -13,6 +13,7 @@ from bot.client import Hearthside
 from bot.clock import Clock, SystemClock
 from bot.errors import SetupError
 from bot.memory.embedding import Embedding
+from bot.memory.recall import Recall
 from bot.memory.vectors import Vectors
 from bot.model.address import parse_address
 from bot.model.backends import Backends
@@ -22,6 +23,7 @@ from bot.persona.personas import Personas
 from bot.scene.adapters import Adapters
 from bot.scene.chronicler import Chronicler
 from bot.scene.direction import Direction
+from bot.scene.forgetting import Forgetting
 from bot.scene.inside import Inside
 from bot.scene.knowledge import Knowledge
 from bot.scene.lineage import Lineage
@@ -30,6 +32,7 @@ from bot.scene.lorebooks import Lorebooks
 from bot.scene.memories import Memories
 from bot.scene.model_choices import ModelChoices
 from bot.scene.prompter import Prompter
+from bot.scene.recalling import Recalling
 from bot.scene.reports import Reports
 from bot.scene.stories import Stories
 from bot.scene.summarising import Summarising
@@ -116,20 +119,24 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         prompter = Prompter(store, personas, lore, answer_tokens=settings.answer_tokens, stories=stories)
         models = ModelChoices(store)
         await models.open()
-        answering = Answering(store, personas, backends, stage, prompter, lore, models, clock, rng)
+        embedding = Embedding(store, Vectors(store), make_embedder(settings, clock), clock)
+        closing.push_async_callback(embedding.aclose)
+        recall = Recall(store, embedding.vectors, embedding)
+        recalling = Recalling(store, recall, personas, clock)
+        answering = Answering(store, personas, backends, stage, prompter, lore, recalling, models, clock, rng)
         writing = Chronicler(backends, prompter)
         summarising = Summarising(store, stories, prompter, writing, personas, clock)
         warming = Warming(backends, prompter, summarising, personas, models, clock)
         closing.push_async_callback(warming.aclose)
-        embedding = Embedding(store, Vectors(store), make_embedder(settings, clock), clock)
-        closing.push_async_callback(embedding.aclose)
-        table = Table(
-            store, personas, answering, stage, warming, embedding, Lineage(embedding, stories), clock, rng
-        )
+        forgetting = Forgetting(store, clock)
+        closing.push_async_callback(forgetting.aclose)
+        lineage = Lineage(embedding, stories, forgetting)
+        table = Table(store, personas, answering, stage, warming, embedding, lineage, clock, rng)
         closing.push_async_callback(table.aclose)
         await table.open()
         backends.subscribe(table.tell_switch)
         backends.start()
+        forgetting.start()
         embedding.start(busy=lambda: any(scene.answering for scene in table.scenes()))
         direction, reports = Direction(table, rng), Reports(table, backends, models, prompter)
         memories = Memories(table, stories, embedding)
@@ -139,16 +146,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
             SceneCommands(direction, table, reports, memories, listens=listen),
             *knowing(client, table, direction, reports, memories),
             PersonaCommands(direction, table, personas, files),
-            ModelCommands(
-                direction,
-                table,
-                reports,
-                backends,
-                personas,
-                Swaps(table, direction, backends, models, prompter),
-                Adapters(backends, personas, models),
-                clock,
-            ),
+            choosing(table, direction, reports, backends, models, prompter),
             LoreCommands(books, lore, table),
             InsideCommands(client, Inside(store, prompter, backends, personas, models), reports),
             Help(),
@@ -167,6 +165,20 @@ def knowing(
         MemoryCommands(client, knowledge, memories, reports),
         SecretCommands(knowledge, reports),
     )
+
+
+def choosing(
+    table: Table,
+    direction: Direction,
+    reports: Reports,
+    backends: Backends,
+    models: ModelChoices,
+    prompter: Prompter,
+) -> ModelCommands:
+    """Build the commands about models."""
+    swaps = Swaps(table, direction, backends, models, prompter)
+    adapters = Adapters(backends, table.personas, models)
+    return ModelCommands(direction, table, reports, backends, table.personas, swaps, adapters, table.clock)
 
 
 def watched_files(client: Hearthside, library: PersonaLibrary, clock: Clock, rng: Random) -> PersonaFiles:

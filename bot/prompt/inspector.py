@@ -18,14 +18,20 @@ PLAYERS = "Players"
 ANSWERS = "Answers"
 NOTES = "Notes"
 LORE = "Lore"
+MEMORIES = "Memories"
 PINS = "Pinned"
 SUMMARY = "Summary"
 SECRETS = "Secrets"
 
-WHY_CHARACTERS = 200  # of what woke lore: a key can be a long expression
+WHY_CHARACTERS = 200  # of what woke lore: a key can be a long expression; and of a memory
 UNKNOWN = "nobody knows any more why"
 
-_HISTORY = {EntryKind.PLAYER: PLAYERS, EntryKind.NOTE: NOTES, EntryKind.LORE: LORE}
+_HISTORY = {
+    EntryKind.PLAYER: PLAYERS,
+    EntryKind.NOTE: NOTES,
+    EntryKind.LORE: LORE,
+    EntryKind.MEMORY: MEMORIES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,19 @@ def lore_lines(entries: Iterable[Entry], because: Mapping[int, str]) -> list[str
     ]
 
 
+def memory_lines(entries: Iterable[Entry], scores: Mapping[int, float]) -> list[str]:
+    """Quote each memory among these entries with how well it fitted, the latest first.
+
+    `scores` give the latter, from 0 to 1, by the entry's id.
+    """
+    memories = [entry for entry in entries if entry.kind is EntryKind.MEMORY]
+    return [f"{scores.get(one.id, 0.0):.2f}: {_quoted(one.text)}" for one in reversed(memories)]
+
+
+def _quoted(text: str) -> str:
+    return text if len(text) <= WHY_CHARACTERS else f"{text[: WHY_CHARACTERS - 2].rstrip()} …"
+
+
 def _head_parts(head: Head, tokens: int, counter: TokenCounter) -> list[Part]:
     """Take the head apart. Its frame is what its texts do not account for: template, cue, blank lines."""
     parts = [Part(group, name, counter.count(text)) for group, name, text in _head_texts(head)]
@@ -145,7 +164,7 @@ def _history(entries: Sequence[Entry], counter: TokenCounter) -> list[Part]:
         group = _group(entry)
         tokens[group] += _cost(entry, counter)
         times[group] += 1
-    known = (PLAYERS, ANSWERS, NOTES, LORE)
+    known = (PLAYERS, ANSWERS, NOTES, LORE, MEMORIES)
     order = dict.fromkeys(chain((group for group in known if group in times), times))
     return [Part(group, group.lower(), tokens[group], times[group]) for group in order]
 

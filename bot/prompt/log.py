@@ -4,7 +4,8 @@ The format, which the bundled model is trained on:
 
 - One `system` message: the instructions, the scene, the cast's cards.
 - Then `user` and `assistant` in strict alternation. Players' entries are lines (`Ann: I open the door.`),
-  notes and lore are bracketed (`[Ann rolls 1d20: 14]`); neighbours share a user message, one under the other.
+  notes, lore and memories are bracketed (`[Ann rolls 1d20: 14]`); neighbours share a user message, one under
+  the other.
 - An answer or opening is the cue `[Marta answers.]`, the last line of the user message before it, and then an
   assistant message with the answer's text alone. Between two answers stands a user message with only the cue.
 
@@ -52,7 +53,7 @@ SILENCE = "..."
 REMEMBERED = 1024
 """Texts of players, and as many of the cast, that are kept as they stand in prompts: some thirty windows."""
 SPOKEN = frozenset({EntryKind.ANSWER, EntryKind.OPENING})
-TABLES_OWN = frozenset({EntryKind.NOTE, EntryKind.LORE})
+TABLES_OWN = frozenset({EntryKind.NOTE, EntryKind.LORE, EntryKind.MEMORY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def cue(speaker: str) -> str:
 
 
 def entry_line(entry: Entry) -> str:
-    """Give a player's entry, a note or lore as it stands in the user message; empty where it has no text."""
+    """Give what a player or the table said as it stands in the user message; empty where it has no text."""
     text = _players_words(entry.text)
     if not text:
         return ""

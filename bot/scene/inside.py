@@ -9,7 +9,7 @@ from bot.errors import BackendError, TableError
 from bot.model.backend import fold_system
 from bot.prompt.replay import rebuild
 from bot.scene.discretion import reminded
-from bot.store import answers, log, lore
+from bot.store import answers, log, lore, recall
 from bot.store.records import EntryKind
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class Answered:
 
     `started_by` is the member who started its scene, `message_id` the first message that shows it. `read` are
     the entries that stood in its prompt, but for those that were deleted since; `left_out` is how many before
-    them were no longer read. `woken` says of lore in the scene, by its entry's id, what woke it.
+    them were no longer read. `woken` says of lore in the scene, by its entry's id, what woke it; `fitted` of
+    memories, how well they did, from 0 to 1.
     """
 
     entry: Entry
@@ -60,6 +61,7 @@ class Answered:
     read: tuple[Entry, ...]
     left_out: int
     woken: Mapping[int, str]
+    fitted: Mapping[int, float]
 
 
 class Inside:
@@ -144,6 +146,8 @@ async def _answered(connection: Connection, entry: Entry | None) -> Answered:
     first, last = min(record.window, default=entry.seq), max(record.window, default=0)
     stood = set(record.window)
     there = await log.between(connection, entry.scene_id, first, last)
+    memories = [one.id for one in there if one.kind is EntryKind.MEMORY]
+    sources = await recall.recalled_in(connection, memories)
     return Answered(
         entry,
         record,
@@ -152,4 +156,5 @@ async def _answered(connection: Connection, entry: Entry | None) -> Answered:
         read=tuple(entry for entry in there if entry.seq in stood),
         left_out=await answers.count_before(connection, entry.scene_id, first),
         woken={fired.entry_id: fired.because for fired in await lore.fired_in(connection, entry.scene_id)},
+        fitted={memory: max(scores.values()) for memory, scores in sources.items()},
     )

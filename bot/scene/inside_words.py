@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from bot.prompt.inspector import CARDS, HEAD, LORE, PINS, SECRETS, SUMMARY, lore_lines
+from bot.prompt.inspector import (
+    CARDS,
+    HEAD,
+    LORE,
+    MEMORIES,
+    PINS,
+    SECRETS,
+    SUMMARY,
+    lore_lines,
+    memory_lines,
+)
 
 if TYPE_CHECKING:
     from bot.chat import Sampling
@@ -56,7 +66,7 @@ def quote(answer: Answered) -> str:
 
 
 def why_sections(answer: Answered, *, secrets: bool) -> Sections:
-    """Say what an answer was made of. Which lore stood in its prompt is for those who keep the `secrets`."""
+    """Say what an answer was made of. Which lore and memories is for those who keep the `secrets`."""
     record = answer.record
     model = f"{record.model} on {record.backend}" if record.model else record.backend
     sections = [
@@ -65,9 +75,13 @@ def why_sections(answer: Answered, *, secrets: bool) -> Sections:
         ("Prompt", [*_cost(record), f"SHA-256 `{record.prompt_sha256[:HASH_CHARACTERS]}…`"]),
         ("What it read", _read(answer)),
     ]
-    if lore := lore_lines(answer.read, answer.woken):
-        hidden = f"{_entries(len(lore))}; which, only the game master is told"
-        sections.append((LORE, lore if secrets else [hidden]))
+    told = (
+        (LORE, lore_lines(answer.read, answer.woken)),
+        (MEMORIES, memory_lines(answer.read, answer.fitted)),
+    )
+    for group, lines in told:
+        hidden = f"{_entries(len(lines))}; which, only the game master is told"
+        sections += [(group, lines if secrets else [hidden])] if lines else []
     return sections
 
 

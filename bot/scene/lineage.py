@@ -9,6 +9,7 @@ from bot.store import knowledge, log, recall, summaries
 
 if TYPE_CHECKING:
     from bot.memory.embedding import Embedding
+    from bot.scene.forgetting import Forgetting
     from bot.scene.stories import Stories
     from bot.store.connection import Connection
     from bot.store.records import Entry
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 class Lineage:
     """Knows everything that is made from entries."""
 
-    def __init__(self, embedding: Embedding, stories: Stories) -> None:
+    def __init__(self, embedding: Embedding, stories: Stories, forgetting: Forgetting) -> None:
         self._embedding = embedding
+        self._forgetting = forgetting
         self._stories = stories
 
     async def changed(self, tx: Connection, entry: Entry, *, deleted: bool) -> list[int]:
@@ -33,5 +35,6 @@ class Lineage:
         memories = await recall.memories_of(tx, entry.id)
         for one in memories:
             await log.remove(tx, one)
+        await self._forgetting.soon(tx)
         await self._embedding.forget(tx, entry.id, again=not deleted)
         return memories

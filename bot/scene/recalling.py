@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import structlog
 
+from bot.memory.lexical import AROUND
 from bot.memory.witnesses import audience, audience_of, knows
 from bot.prompt.tokens import EstimatingCounter
 from bot.scene.knowledge import shortened
@@ -46,6 +48,8 @@ OTHER_SCENES = 7
 OTHERS_KNOWN_S = 60.0
 """Seconds for which the server's other scenes are taken to be the same."""
 ASSUMED_CONTEXT = 4096
+PATIENCE_S = 1.0
+"""Seconds that an answer waits for what is remembered; after that it is given without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,20 @@ class Memory:
 class Recalling:
     """Reminds the cast of what has left the window, and of the campaign's other scenes."""
 
-    def __init__(self, store: Store, found: Recall, personas: Personas, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        found: Recall,
+        personas: Personas,
+        clock: Clock,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._store = store
         self._recall = found
         self._personas = personas
         self._clock = clock
+        self._patience_s = patience_s
         self._tokens = EstimatingCounter().count
         self._others: WeakKeyDictionary[Scene, tuple[float, list[SceneRecord]]] = WeakKeyDictionary()
         self._log = structlog.get_logger("hearthside.recall")
@@ -84,25 +97,29 @@ class Recalling:
         given without.
         """
         try:
-            await self._append(scene, persona, whispered)
+            async with asyncio.timeout(self._patience_s):
+                memories = await self._remembered(scene, persona, whispered)
+            if memories:
+                await self._tell(scene, memories)
+        except TimeoutError:
+            self._log.warning("recall_too_slow", scene=scene.id, seconds=self._patience_s)
         except Exception:  # noqa: BLE001  # a memory less must not cost a turn
             self._log.exception("recall_broke", scene=scene.id, persona=persona.slug)
 
-    async def _append(self, scene: Scene, persona: Persona, whispered: str | None) -> None:
+    async def _remembered(self, scene: Scene, persona: Persona, whispered: str | None) -> list[Memory]:
+        """Find what the persona remembers now; oldest first."""
         others = await self._other_scenes(scene)
         if not scene.record.window_start and not others:
-            return
+            return []
         asked = _asked(scene, persona, whispered)
         if not asked:
-            return
+            return []
         scene_ids = [scene.id, *(one.id for one in others)]
         hits = await self._recall.search(scene_ids, asked, LOOKED_AT)
         if not hits:
-            return
+            return []
         async with self._store.read() as connection:
-            memories = await self._memories(connection, scene, persona, hits, others, whispered)
-        if memories:
-            await self._tell(scene, memories)
+            return await self._memories(connection, scene, persona, hits, others, whispered)
 
     async def _other_scenes(self, scene: Scene) -> list[SceneRecord]:
         """Give the latest other scenes of the same server."""
@@ -132,12 +149,13 @@ class Recalling:
         told = await self._told_already(connection, scene)
         room = self._budget(scene)
         chosen: list[Memory] = []
-        best = 0.0
-        for hit in hits:
-            best = best or hit.score
-            if hit.score < WORTH * best or len(chosen) == MOST_MEMORIES:
+        gone = [
+            hit for hit in hits if not _in_window(scene, hit.entry)
+        ]  # the question itself fits best of all
+        for hit in gone:
+            if hit.score < WORTH * gone[0].score or len(chosen) == MOST_MEMORIES:
                 break
-            if hit.row in told or not _convinces(hit) or _in_window(scene, hit.entry):
+            if _near(hit.row, told) or not _convinces(hit):
                 continue
             around = await _around(connection, hit.entry)
             sources = [
@@ -248,6 +266,11 @@ def _asked(scene: Scene, persona: Persona, whispered: str | None) -> str:
 
 def _convinces(hit: Hit) -> bool:
     return hit.evidence >= LEAST_EVIDENCE or (hit.meaning is not None and hit.meaning >= LEAST_MEANING)
+
+
+def _near(row: int, told: set[int]) -> bool:
+    """Tell whether what speaks for a row may be the words of one that is told already."""
+    return any(other in told for other in range(row - AROUND, row + AROUND + 1))
 
 
 def _in_window(scene: Scene, entry: Entry) -> bool:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bot.scene.model_choices import ModelChoices
     from bot.scene.ports import Stage, Utterance
     from bot.scene.prompter import Prompt, Prompter
+    from bot.scene.recalling import Recalling
     from bot.scene.scene import Scene
     from bot.store.answers import AnswerRecord
     from bot.store.records import Whisper
@@ -71,6 +72,7 @@ class Answering:
         stage: Stage,
         prompter: Prompter,
         lore: SceneLore,
+        recalling: Recalling,
         models: ModelChoices,
         clock: Clock,
         rng: Random,
@@ -81,6 +83,7 @@ class Answering:
         self._stage = stage
         self._prompter = prompter
         self._lore = lore
+        self._recalling = recalling
         self._clock = clock
         self._rng = rng
         self._models = models
@@ -179,11 +182,12 @@ class Answering:
     async def _speak(
         self, scene: Scene, reply: Reply, persona: Persona, utterance: Utterance, audience: str | None
     ) -> Entry:
-        """Take the answer's place in the log, behind the lore it needs; have the model tell it; keep it.
+        """Take the answer's place in the log, behind lore and memories; have the model tell it; keep it.
 
         Only the `audience` may know of it, if one is given.
         """
         await self._lore.append(scene, persona, audience)
+        await self._recalling.append(scene, persona, audience)
         async with scene.arrivals:
             seq = scene.take_seq()
         try:

@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 BEGIN = "begin"
 """The execution option that says with which statement an engine's transactions begin."""
+SHORT_PATIENCE_MS = 20
+"""Milliseconds for which readers are waited for where it can be tried again."""
 PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -102,6 +104,17 @@ class Connection:
     async def outside(self, sql: str) -> None:
         """Run a statement past SQLAlchemy, which would begin a transaction for it."""
         await self._driver().execute(sql)
+
+    async def checkpoint(self) -> bool:
+        """Empty the write-ahead log into the file, outside of a transaction; False if readers need it."""
+        driver = self._driver()
+        _, ((patience,),) = await driver.fetched("execute", "PRAGMA busy_timeout", ())
+        await driver.fetched("execute", f"PRAGMA busy_timeout={SHORT_PATIENCE_MS}", ())
+        try:
+            _, ((busy, *_),) = await driver.fetched("execute", "PRAGMA wal_checkpoint(TRUNCATE)", ())
+        finally:
+            await driver.fetched("execute", f"PRAGMA busy_timeout={patience}", ())
+        return not busy
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:

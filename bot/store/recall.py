@@ -12,6 +12,7 @@ from sqlalchemy import func, insert, select, text
 from bot.store.log import entry_of
 from bot.store.memory_tables import recalled
 from bot.store.records import EntryKind
+from bot.store.scenes import fact, set_fact
 from bot.store.tables import entries
 
 if TYPE_CHECKING:
@@ -155,6 +156,24 @@ async def merge(tx: Connection, *, begin: bool) -> bool:
 
 def _seq(row: int) -> int:
     return row & ((1 << ROW_BITS) - 1)
+
+
+async def want_cleared(tx: Connection) -> None:
+    """Remember that words were deleted which the index may still have."""
+    await set_fact(tx, _TO_CLEAR, "yes")
+
+
+async def is_clearing_wanted(connection: Connection) -> bool:
+    """Tell whether words were deleted which the index may still have."""
+    return await fact(connection, _TO_CLEAR) == "yes"
+
+
+async def cleared(tx: Connection) -> None:
+    """Remember that the index has nothing of what was deleted."""
+    await set_fact(tx, _TO_CLEAR, "no")
+
+
+_TO_CLEAR = "words to clear"
 
 
 # -- memories in the log ----------------------------------------------------------------------------------

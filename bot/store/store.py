@@ -84,6 +84,15 @@ class Store:
             finally:
                 await connection.aclose()
 
+    async def checkpoint(self) -> bool:
+        """Have the database file take over what the write-ahead log holds, and empty that.
+
+        False if somebody is reading an older state: try again later.
+        """
+        with explained(self.path):
+            async with self._turnstile:
+                return await self._writer.checkpoint()
+
     async def aclose(self) -> None:
         """Close all connections. What was written stays."""
         async with self._turnstile:

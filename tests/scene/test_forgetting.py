@@ -1,0 +1,109 @@
+"""What was deleted or changed is in no byte of the database's files, once the bot had a quiet moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.clock import SystemClock
+from bot.memory.embedding import Embedding
+from bot.memory.vectors import Vectors
+from bot.scene.forgetting import Forgetting
+from bot.scene.lineage import Lineage
+from bot.scene.stories import Stories
+from bot.store import log
+from bot.store.records import Entry
+from bot.store.store import Store
+from tests.scene.sitting import Sitting, shelf
+
+WORD = "Qvorblaxt"
+KEPT = "lanternlight"
+
+
+class Evening(Sitting):
+    """A scene in which things are said that are to be forgotten."""
+
+    folder: Path
+    forgetting: Forgetting
+
+    def on_disk(self, word: str) -> bool:
+        """Tell whether the files have a word; an index keeps only what differs from the word before."""
+        files = b"".join(path.read_bytes() for path in self.folder.glob("hearthside.sqlite*"))
+        return word[3:].lower().encode() in files.lower()
+
+    async def take_back(self, entry: Entry, text: str | None = None) -> None:
+        """Change an entry, or delete it, as the table does."""
+        embedding = Embedding(self.store, Vectors(self.store), None, SystemClock())
+        lineage = Lineage(embedding, Stories(self.store), self.forgetting)
+        async with self.store.transaction() as tx:
+            await lineage.changed(tx, entry, deleted=text is None)
+            if text is None:
+                await log.remove(tx, entry.id)
+            else:
+                await log.set_text(tx, entry.id, text, 0.0)
+
+    async def chatter(self, lines: int) -> None:
+        for number in range(lines):
+            await self.says(f"We talk of {KEPT} and of the road number {number}.")
+
+
+@pytest.fixture
+async def evening(tmp_path: Path) -> AsyncIterator[Evening]:
+    store = await Store.open(tmp_path / "hearthside.sqlite")
+    evening = Evening(store, shelf(store, tmp_path))
+    evening.folder = tmp_path
+    await evening.begin()
+    evening.forgetting = Forgetting(store, SystemClock())
+    yield evening
+    await evening.forgetting.aclose()
+    await store.aclose()
+
+
+@pytest.mark.parametrize("instead", [None, "The name is nobody's business."])
+async def test_a_word_that_was_said_and_taken_back_is_in_no_file(
+    evening: Evening, instead: str | None
+) -> None:
+    await evening.chatter(20)
+    said = await evening.says(f"His name is {WORD}.")
+    await evening.chatter(20)
+    evening.forgetting.start()
+    await evening.forgetting.finished()
+    assert evening.on_disk(WORD)
+
+    await evening.take_back(said, instead)
+    async with asyncio.timeout(10):
+        await evening.forgetting.finished()
+
+    assert not evening.on_disk(WORD)
+    assert evening.on_disk(KEPT)
+
+
+async def test_a_restart_goes_on_with_what_was_left(evening: Evening) -> None:
+    said = await evening.says(f"His name is {WORD}.")
+    await evening.chatter(5)
+    await evening.take_back(said)
+    assert evening.on_disk(WORD)
+
+    evening.forgetting = Forgetting(evening.store, SystemClock())
+    evening.forgetting.start()
+    async with asyncio.timeout(10):
+        await evening.forgetting.finished()
+
+    assert not evening.on_disk(WORD)
+
+
+async def test_who_reads_meanwhile_is_not_disturbed_and_delays_it(evening: Evening) -> None:
+    said = await evening.says(f"His name is {WORD}.")
+    await evening.chatter(5)
+    async with evening.store.read() as connection:
+        before = await log.since(connection, evening.scene.id, 0)
+        await evening.take_back(said)
+        assert not await evening.store.checkpoint()
+        assert await log.since(connection, evening.scene.id, 0) == before
+    evening.forgetting.start()
+    async with asyncio.timeout(10):
+        await evening.forgetting.finished()
+    assert not evening.on_disk(WORD)
