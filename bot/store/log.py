@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bot.store.knowledge import BEGIN_SESSION
 from bot.store.records import Entry, EntryKind
-from bot.store.tables import claims, entries, messages, scenes
+from bot.store.tables import answers, claims, entries, heads, messages, scenes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,8 +68,16 @@ async def set_tokens(tx: Connection, counted: Sequence[Entry]) -> None:
 
 
 async def remove(tx: Connection, entry_id: int) -> None:
-    """Delete an entry. Its messages are forgotten with it; their events stay claimed."""
+    """Delete an entry. Its messages are forgotten with it; their events stay claimed.
+
+    What its answer was made of goes too, with the head if no other answer had the same.
+    """
+    asked = await tx.execute(select(answers.c.head_sha256).where(answers.c.entry_id == entry_id))
+    head_sha256 = asked.scalar()
     await tx.execute(delete(entries).where(entries.c.id == entry_id))
+    if head_sha256:
+        used = exists().where(answers.c.head_sha256 == head_sha256)
+        await tx.execute(delete(heads).where(heads.c.sha256 == head_sha256, ~used))
 
 
 async def shown_by(connection: Connection, message_id: int) -> Entry | None:

@@ -100,11 +100,7 @@ async def restricted(connection: Connection, scene_id: int, before: int) -> list
 
 
 async def strike(tx: Connection, scene_id: int, told_after: str) -> None:
-    """Leave only the beginning, `told_after` included, of the heads of a scene's prompts.
-
-    Heads of answers that were deleted go.
-    """
-    await tx.execute(delete(heads).where(heads.c.sha256.not_in(select(answers.c.head_sha256))))
+    """Leave only the beginning, `told_after` included, of the heads of a scene's prompts."""
     used = (
         select(answers.c.head_sha256)
         .join(entries, entries.c.id == answers.c.entry_id)

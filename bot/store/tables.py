@@ -184,6 +184,7 @@ personas = Table(
 
 # The texts that stood in front of the log (instructions, scene, cards) when answers were given, by their
 # SHA-256 in hex: a card or premise that is changed later does not change what an earlier prompt was.
+# One that no answer refers to any more goes with the last that did.
 heads = Table(
     "heads",
     metadata,
@@ -221,6 +222,7 @@ answers = Table(
     # Seconds since the request was sent.
     Column("first_token_s", Float),
     Column("seconds", Float, nullable=False),
+    Index("ix_answers_head_sha256", "head_sha256"),
 )
 
 # The lorebooks of a server, each as the file it came as: `frame` is its JSON without the entries.

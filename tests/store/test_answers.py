@@ -71,3 +71,20 @@ async def test_what_is_known_of_an_answer_comes_back_as_it_was_and_goes_with_it(
     async with store.read() as connection:
         assert await answers.of(connection, second.id) is None
         assert await answers.last(connection, scene_id) == RECORD
+
+
+async def test_a_head_goes_with_the_last_answer_that_had_it(store: Store) -> None:
+    scene_id = await started(store)
+    heads = ("Marta keeps the inn.", "Marta keeps the inn.", "Wren sings.")
+    async with store.transaction() as tx:
+        said = [await log.append(tx, line(scene_id, seq, kind=EntryKind.ANSWER)) for seq in (1, 2, 3)]
+        for entry, head in zip(said, heads, strict=True):
+            await answers.keep(tx, entry.id, replace(RECORD, head=head))
+    left = []
+    for entry in said:
+        async with store.transaction() as tx:
+            await log.remove(tx, entry.id)
+        async with store.read() as connection:
+            rows = await connection.exec_driver_sql("SELECT text FROM heads ORDER BY text")
+            left.append(list(rows.scalars()))
+    assert left == [["Marta keeps the inn.", "Wren sings."], ["Wren sings."], []]
