@@ -1,0 +1,160 @@
+"""What was said once is found again by its words, whatever is typed to find it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.memory import query
+from bot.memory.lexical import REACHES, Scored
+from bot.memory.recall import Hit, Recall, fused
+from bot.store import log
+from bot.store.records import Entry, EntryKind
+from bot.store.store import Store
+from tests.store.story import line, started
+
+WEATHER = ("The rain goes on.", "Somebody coughs.", "The fire is low.", "A dog barks far away.")
+
+
+class Tale:
+    """A scene in which much is said, and what is found in it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.recall = Recall(store)
+        self.scene_id = 0
+        self.seq = 0
+
+    async def says(self, *texts: str, **changes: object) -> Entry:
+        async with self.store.transaction() as tx:
+            for text in texts:
+                self.seq += 1
+                entry = await log.append(tx, line(self.scene_id, self.seq, text, **changes))
+        return entry
+
+    async def chatter(self, lines: int) -> None:
+        await self.says(*(WEATHER[number % len(WEATHER)] for number in range(lines)))
+
+    async def search(self, text: str, limit: int = 5) -> list[Hit]:
+        return await self.recall.search([self.scene_id], text, limit)
+
+    async def first(self, text: str) -> str:
+        return (await self.search(text))[0].entry.text
+
+
+@pytest.fixture
+async def tale(store: Store) -> Tale:
+    tale = Tale(store)
+    tale.scene_id = await started(store)
+    return tale
+
+
+async def test_a_promise_is_found_among_much_else(tale: Tale) -> None:
+    await tale.chatter(60)
+    promise = await tale.says("I promise the ferryman twelve silver crowns.")
+    await tale.chatter(60)
+    [best, *_] = await tale.search("How many crowns did we promise that ferryman?")
+    assert best.entry == promise
+    assert best.evidence > 1.4
+    assert best.meaning is None
+    scores = [hit.score for hit in await tale.search("ferryman")]
+    assert scores == sorted(scores, reverse=True)
+    assert 0 < scores[-1] <= scores[0] <= 1
+
+
+async def test_other_forms_of_a_word_are_found(tale: Tale) -> None:
+    await tale.says("The bridges were burning.")
+    await tale.chatter(20)
+    assert await tale.first("Who burned the bridge?") == "The bridges were burning."
+
+
+async def test_a_name_is_found_though_it_reads_like_a_word_that_says_nothing(tale: Tale) -> None:
+    await tale.chatter(20)
+    await tale.says("Nobody trusts Will.")
+    await tale.chatter(20)
+    assert await tale.first("What did we hear of Will?") == "Nobody trusts Will."
+    assert query.words("Will you come with us?") == ["come"]
+
+
+async def test_who_said_something_is_found_by_name(tale: Tale) -> None:
+    await tale.chatter(20)
+    said = await tale.says("We should turn back.", speaker="Yorick")
+    await tale.chatter(20)
+    hits = await tale.search("What did Yorick want?")
+    assert hits[0].entry == said
+
+
+async def test_what_stands_around_the_words_is_found_with_them(tale: Tale) -> None:
+    await tale.chatter(40)
+    await tale.says("We speak of the Amber Gate.")
+    answer = await tale.says("It opens at low tide alone.")
+    await tale.chatter(40)
+    rows = {hit.entry.id for hit in await tale.search("the Amber Gate", 3)}
+    assert answer.id in rows
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        '" OR * NEAR(',
+        '"ferry" OR *',
+        "ferry NEAR(crowns, 3)",
+        "text:ferry AND NOT crowns",
+        "ferry^ (crowns",
+        "'; DROP TABLE passages; -- ferry",
+        "ferry\x00ferry {a b}: -",
+        "F\u00c9RRY",
+    ],
+)
+async def test_query_syntax_is_only_words(tale: Tale, typed: str) -> None:
+    await tale.says("The ferry waits.")
+    await tale.chatter(20)
+    hits = await tale.search(typed)
+    assert not hits or hits[0].entry.text == "The ferry waits."
+    assert bool(hits) == ("f" in typed.lower())
+    await tale.says("And it still works.")
+    assert await tale.first("ferry waits") == "The ferry waits."
+
+
+@pytest.mark.parametrize("typed", ["", "   ", "...", "🎲🎲", "*", '"'])
+async def test_nothing_is_found_by_nothing(tale: Tale, typed: str) -> None:
+    await tale.chatter(5)
+    assert await tale.search(typed) == []
+
+
+async def test_texts_of_100_kb_are_stored_and_searched_with(tale: Tale) -> None:
+    await tale.chatter(5)
+    long = await tale.says("The ferry waits. " + "word " * 20_000)
+    assert (await tale.search("ferry"))[0].entry == long
+    assert (await tale.search("ferry " + "x" * 100_000))[0].entry == long
+    await tale.search(" ".join(f"word{number}" for number in range(20_000)))
+    assert len(query.words(" ".join(f"word{number}" for number in range(20_000)))) == query.MOST_WORDS
+
+
+async def test_only_what_happened_in_those_scenes_is_found(tale: Tale) -> None:
+    await tale.says("The ferry of lore.", kind=EntryKind.LORE, author_id=None)
+    await tale.says("earlier: the ferry", kind=EntryKind.MEMORY, author_id=None)
+    elsewhere = Tale(tale.store)
+    elsewhere.scene_id = await started(tale.store, channel_id=7)
+    other = await elsewhere.says("The ferry of another town.")
+    assert await tale.search("ferry") == []
+    found = await tale.recall.search([tale.scene_id, elsewhere.scene_id], "ferry", 5)
+    assert [hit.entry for hit in found] == [other]
+
+
+async def test_what_was_edited_is_found_as_it_reads_now_and_what_was_deleted_not_at_all(tale: Tale) -> None:
+    entry = await tale.says("The ferry waits.")
+    await tale.chatter(5)
+    async with tale.store.transaction() as tx:
+        await log.set_text(tx, entry.id, "The barge waits.", 0.0)
+    assert await tale.first("barge") == "The barge waits."
+    assert "ferry" not in str(await tale.search("ferry"))
+    async with tale.store.transaction() as tx:
+        await log.remove(tx, entry.id)
+    assert await tale.search("barge") == []
+
+
+def test_meaning_only_decides_between_what_words_leave_open() -> None:
+    scored = {1: Scored((1.0,) * len(REACHES), 1.0), 2: Scored((0.2,) * len(REACHES), 0.0)}
+    assert [row for row, _ in fused(scored, {1: 0.1, 2: 0.9}, {0: 2})] == [1, 2]
+    even = {1: Scored((1.0,) * len(REACHES), 1.0), 2: Scored((1.0,) * len(REACHES), 1.0)}
+    assert [row for row, _ in fused(even, {1: 0.9, 2: 0.1}, {0: 2})] == [1, 2]
