@@ -13,6 +13,7 @@ import os
 import random
 import tempfile
 import time
+import zlib
 from array import array
 from dataclasses import asdict
 from pathlib import Path
@@ -48,7 +49,7 @@ class MadeUp:
         return [self.vector(text) for text in texts]
 
     def vector(self, text: str) -> Vector:
-        values = np.random.default_rng(hash(text) & 0xFFFFFFFF).standard_normal(self._dimensions)
+        values = np.random.default_rng(zlib.crc32(text.encode())).standard_normal(self._dimensions)
         return Vector(f"{MODEL}/{self._dimensions}", array("f", values / np.linalg.norm(values)))
 
     async def of_model(self, model: str) -> None:
