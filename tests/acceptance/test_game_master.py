@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from typing import Any
 
+from bot.doctor import as_text, examine
 from bot.memory.embedding import NO_SOURCE, SAMPLE
 from bot.rehearsal.command_forms import CHAT, MESSAGE_MENU
+from bot.settings import Settings
 from tests.acceptance.tabletop import Tabletop
 from tests.acceptance.test_trouble import hearthside
 from tests.fakes.embedding_server import EmbeddingServerFake
@@ -197,42 +200,32 @@ async def test_the_doctor_finds_everything_well_and_says_what_is_not(
 
 
 async def test_the_doctor_tries_the_embedding_model(table: Tabletop, model: ScriptedModelServer) -> None:
-    """A key from .env goes with the question, and is not printed."""
-
-    async def line(**settings: str) -> tuple[int, str]:
-        code, out = await hearthside(
-            "doctor",
-            DISCORD_TOKEN=table.application.token,
-            DISCORD_API_URL=table.api_url,
-            DATABASE_URL=f"sqlite:///{table.database.as_posix()}",
-            MODEL_URLS=model.url,
-            **settings,
+    async def found(**chosen: Any) -> str:
+        settings = Settings(
+            discord_api_url=table.api_url,
+            database_url=f"sqlite:///{table.database.as_posix()}",
+            model_urls=(model.url,),
+            **chosen,
         )
-        assert "sesame" not in out
-        return code, next(one for one in out.splitlines() if "embedding:" in one)
+        lines = as_text(await examine(settings)).splitlines()
+        assert "sesame" not in str(lines), "a key is not printed"
+        return next(line for line in lines if "embedding:" in line)
 
     async with EmbeddingServerFake("all-minilm", dimensions=384, api_key="sesame") as server:
-        code, found = await line(EMBEDDING_URL=server.url, EMBEDDING_API_KEY="sesame")
-        assert (code, found[0]) == (0, "✓")
-        assert found.startswith("✓ embedding: all-minilm at 127.0.0.1")
-        assert found.endswith("gives vectors of 384 numbers.")
+        works = await found(embedding_url=server.url, embedding_api_key="sesame")
         assert server.texts == [SAMPLE]
+        refused = await found(embedding_url=server.url)
+    silent = await found(embedding_url=server.url)
+    missing = await found(embedding_gguf=table.folder / "nowhere.gguf")
 
-        code, found = await line(EMBEDDING_URL=server.url)
-        assert code == 1
-        assert found.startswith("✗ embedding: ")
-        assert "Set EMBEDDING_API_KEY to the key it expects." in found
-
-    code, found = await line(EMBEDDING_URL=server.url)
-    assert code == 1
-    assert found.startswith("✗ embedding: ")
-    assert "Check that EMBEDDING_URL has the address" in found
-
-    missing = table.folder / "nowhere.gguf"
-    code, found = await line(EMBEDDING_GGUF=str(missing))
-    assert code == 1
-    assert found.startswith("✗ embedding: ")
-    assert "nowhere.gguf" in found
+    assert works.startswith("✓ embedding: all-minilm at 127.0.0.1")
+    assert works.endswith("gives vectors of 384 numbers.")
+    assert refused.startswith("✗ embedding: ")
+    assert "Set EMBEDDING_API_KEY to the key it expects." in refused
+    assert silent.startswith("✗ embedding: ")
+    assert "Check that EMBEDDING_URL has the address" in silent
+    assert missing.startswith("✗ embedding: ")
+    assert "nowhere.gguf" in missing
 
 
 async def test_the_invite_link_is_printed_alone(table: Tabletop) -> None:
