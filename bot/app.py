@@ -139,7 +139,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         forgetting.start()
         embedding.start(busy=lambda: any(scene.answering for scene in table.scenes()))
         direction, reports = Direction(table, rng), Reports(table, backends, models, prompter)
-        memories = Memories(table, stories, embedding)
+        memories = Memories(table, stories, embedding, recall)
         files = watched_files(client, library, clock, rng)
         client.furnish(
             Listening(client, table, backends),

@@ -31,8 +31,12 @@ MOST_MEANT = 200
 """How many entries the search by meaning gives."""
 MEANT_PLACES = 24
 """Places around the nearest of them that are looked at although the words alone would not lead there."""
-MEANING = 0.25
-"""What meaning weighs where words weigh 1. Tuned with `bench/recall.py`."""
+MEANING = 0.1
+"""What meaning weighs where words weigh 1: little, because too much of it costs what the words had right.
+
+0.25 was tuned on conversation C1E001 alone, and was too much for others that `bench/recall.py` was run on.
+This is lower out of caution, and not tuned anew.
+"""
 RECENCY = 0.02
 """What the latest entry is ahead of the first one, of two that fit equally well."""
 
@@ -43,7 +47,7 @@ class Hit:
 
     `evidence` tells what speaks for it by itself: the words of the query in and next to it, of which each
     counts 1 at most, and common ones nothing. `meaning` is the cosine between it and the query, None if it
-    was not compared or is not among the nearest.
+    was not compared or is not among the nearest. `named` says that it has words of the query itself.
     """
 
     row: int
@@ -51,6 +55,7 @@ class Hit:
     score: float
     evidence: float
     meaning: float | None
+    named: bool
 
 
 class Recall:
@@ -89,7 +94,7 @@ class Recall:
             best = fused(scored, near, sizes)[:limit]
             there = await stored.at(connection, [row for row, _ in best])
         return [
-            Hit(row, there[row], score, scored[row].evidence, near.get(row))
+            Hit(row, there[row], score, scored[row].evidence, near.get(row), scored[row].reaches[0] > 0)
             for row, score in best
             if row in there
         ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.errors import TableError
 from bot.scene.knowledge import Asker, Ken, ken_of, shortened
+from bot.scene.recalling import LEAST_MEANING
 from bot.store import knowledge, log
 from bot.store.records import Entry, EntryKind
 
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bot.memory.embedding import Embedding
+    from bot.memory.recall import Hit, Recall
     from bot.scene.scene import Scene
     from bot.scene.stories import Stories
     from bot.scene.table import Table
 
-LOOKED_AT = 500  # entries that have the words, of which those are shown that the asker may know
+LOOKED_AT = 500  # entries that were found, of which those are shown that the asker may know
 FOUND = 10
 OFFERED = 25
 QUOTE_CHARACTERS = 220
@@ -46,8 +48,9 @@ class Found:
 class Memories:
     """Answers questions about what happened. Nobody learns from it what their character does not know."""
 
-    def __init__(self, table: Table, stories: Stories, embedding: Embedding) -> None:
+    def __init__(self, table: Table, stories: Stories, embedding: Embedding, recall: Recall) -> None:
         self._table = table
+        self._recall = recall
         self._embedding = embedding
         self._store = table.store
         self._stories = stories
@@ -55,11 +58,11 @@ class Memories:
     # -- finding and forgetting ---------------------------------------------------------------------------
 
     async def search(self, scene: Scene, text: str, asker: Asker, limit: int = FOUND) -> list[Found]:
-        """Find what was said that has all words of a text, the latest first."""
+        """Find what was said that fits a text, best first."""
         async with self._store.read() as connection:
             ken = await ken_of(connection, scene.id, asker)
-            said = await log.saying(connection, scene.id, text.split()[:32], LOOKED_AT)
-        known = [entry for entry in said if ken.covers(entry)]
+        hits = await self._recall.search([scene.id], text, LOOKED_AT)
+        known = [hit.entry for hit in hits if ken.covers(hit.entry) and _fits(hit)]
         return [Found(entry, ken.session_of(entry.seq)) for entry in known[:limit]]
 
     async def forgettable(self, scene: Scene, wanted: str, asker: Asker) -> Entry:
@@ -81,8 +84,11 @@ class Memories:
 
     async def own(self, scene: Scene, text: str, asker: Asker) -> list[Entry]:
         """Find what the asker may have forgotten and has all words of a text, the latest first."""
-        found = await self.search(scene, text, asker, LOOKED_AT)
-        mine = (one.entry for one in found if asker.directs or one.entry.author_id == asker.member_id)
+        async with self._store.read() as connection:
+            ken = await ken_of(connection, scene.id, asker)
+            said = await log.saying(connection, scene.id, text.split()[:32], LOOKED_AT)
+        known = (entry for entry in said if ken.covers(entry))
+        mine = (entry for entry in known if asker.directs or entry.author_id == asker.member_id)
         return list(islice(mine, OFFERED))
 
     async def overview(self, scene: Scene) -> list[str]:
@@ -143,6 +149,11 @@ class Memories:
         room = RECAP_CHARACTERS - sum(map(len, parts)) - len(title)
         parts.append("\n".join([f"{title}, lately:", *_lines(known, ken, room)]))
         return "\n\n".join(parts)
+
+
+def _fits(hit: Hit) -> bool:
+    """Tell whether an entry fits by itself: what stands beside a whisper must not tell that there is one."""
+    return hit.named or (hit.meaning is not None and hit.meaning >= LEAST_MEANING)
 
 
 def _public(entry: Entry, ken: Ken) -> bool:
