@@ -148,10 +148,16 @@ class Recalling:
             stays[one.id] = await knowledge.stays_of(connection, one.id)
         told = await self._told_already(connection, scene)
         room = self._budget(scene)
+
+        def tellable(entry: Entry) -> bool:
+            known = knows(persona.slug, persona.narrator, entry, stays[entry.scene_id])
+            return known and (entry.audience is None or whispered is not None)
+
+        # Nor does what stands beside it come up for the words of what is not to be told.
+        told.update(hit.row for hit in hits if hit.named and not tellable(hit.entry))
         chosen: list[Memory] = []
-        gone = [
-            hit for hit in hits if not _in_window(scene, hit.entry)
-        ]  # the question itself fits best of all
+        # The question itself fits best of all, and its words speak for what stands beside it.
+        gone = [hit for hit in hits if not _in_window(scene, hit.entry, AROUND)]
         for hit in gone:
             if hit.score < WORTH * gone[0].score or len(chosen) == MOST_MEMORIES:
                 break
@@ -164,8 +170,7 @@ class Recalling:
                 if recall.row_of(entry) not in told
                 and not _in_window(scene, entry)
                 and (entry.audience == hit.entry.audience)
-                and knows(persona.slug, persona.narrator, entry, stays[entry.scene_id])
-                and (whispered or entry.audience is None)
+                and tellable(entry)
             ]
             if hit.entry.id not in {one.entry.id for one in sources}:
                 continue
@@ -273,9 +278,10 @@ def _near(row: int, told: set[int]) -> bool:
     return any(other in told for other in range(row - AROUND, row + AROUND + 1))
 
 
-def _in_window(scene: Scene, entry: Entry) -> bool:
+def _in_window(scene: Scene, entry: Entry, before: int = 0) -> bool:
+    """Tell whether an entry stands in the window, or so many places `before` it."""
     start = scene.window.start
-    return entry.scene_id == scene.id and (start is None or entry.seq >= start.seq)
+    return entry.scene_id == scene.id and (start is None or entry.seq >= start.seq - before)
 
 
 async def _around(connection: Connection, entry: Entry) -> list[Entry]:
