@@ -199,20 +199,25 @@ class Prompter:
                 head, budget, more = await self._plan(scene, backend, model, wanted, lead)
                 counted += more
             messages = self._ahead(scene, head)
-        if counted:
-            async with self._store.transaction() as tx:
-                await log.set_tokens(tx, counted)
+        await self._keep_counts(counted)
         return messages
 
     async def outlook(self, scene: Scene, backend: Backend, *, model: str | None) -> Outlook:
         """Say what `ahead` would cut off, and how long what is told of it may be. Raises as `ahead` does."""
         lead = self._personas.get(scene.record.lead)
         async with scene.prompting:
-            _, budget, _ = await self._plan(scene, backend, model, self._longest(scene), lead)
+            _, budget, counted = await self._plan(scene, backend, model, self._longest(scene), lead)
             coming = _coming(scene)
             due = scene.window.leaving(budget, None, coming)
             leaving = due and scene.window.leaving(budget.once_cut, None, coming)
+        await self._keep_counts(counted)
         return Outlook(budget, leaving, self._counter(backend, model))
+
+    async def _keep_counts(self, counted: tuple[Entry, ...]) -> None:
+        """Store counts that no answer will bring to the store: a restart must not count again."""
+        if counted:
+            async with self._store.transaction() as tx:
+                await log.set_tokens(tx, counted)
 
     def _ahead(self, scene: Scene, head: Head) -> tuple[ChatMessage, ...]:
         """Give the beginning as the lead knows it: most of the cast knows the same."""

@@ -174,7 +174,7 @@ async def test_why_tells_what_an_answer_was_made_of(table: Tabletop) -> None:
         assert embed["footer"]["text"].endswith(f"hearthside replay {first.id}")
         shown = fields(told)
         assert shown["Model"].startswith("small on vLLM at 127.0.0.1:")
-        assert shown["Drawn with"].startswith(f"seed {sent['seed']}\ntemperature {sent['temperature']:g}, ")
+        assert shown["Drawn with"].startswith(f"seed {sent['seed']}\n")
         assert (
             f"at most {sent['max_tokens']} tokens, ending before `Ann:`, `The Narrator:`"
             in shown["Drawn with"]
