@@ -106,8 +106,8 @@ def chunk(
 
 
 def sums_up(body: dict[str, Any]) -> bool:
-    """Tell whether a request is there to have something summed up."""
-    return bool(SYSTEM in str(body["messages"][0]["content"]))
+    """Tell whether a request is there to have something summed up; of one that was not kept: no."""
+    return any(SYSTEM in str(message["content"]) for message in body.get("messages", ())[:1])
 
 
 class ScriptedModelServer:
