@@ -18,7 +18,7 @@ from bot.store import knowledge, log, scenes, turns
 from bot.store.records import Entry, EntryKind, Reply, ReplyState, SceneRecord, SceneState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
     from random import Random
 
     from bot.clock import Clock
@@ -227,29 +227,47 @@ class Table:
     async def edited(
         self, channel_id: int, message_id: int, text: str, mentioned: Iterable[tuple[int, str]]
     ) -> None:
-        """Change what a player said, because they changed their message."""
-        if scene := self._scenes.get(channel_id):
-            said = in_character(text, dict(mentioned))
-            async with scene.arrivals, self.store.transaction() as tx:
-                entry = await log.shown_by(tx, message_id)
-                if entry is None or entry.kind is not EntryKind.PLAYER or entry.text == said:
-                    return
-                if said:
-                    self._discard(await self._lineage.changed(tx, entry, deleted=False))
-                    await log.set_text(tx, entry.id, said, self.clock.now())
+        """Change what a player said, because they changed their message; in a story that has ended, too."""
+        if not await self._may_tell(channel_id, message_id):
+            return
+        said = in_character(text, dict(mentioned))
+        async with self._changing(channel_id, message_id) as (tx, entry):
+            if entry is None or entry.kind is not EntryKind.PLAYER or entry.text == said:
+                return
+            if said:
+                self._discard(await self._lineage.changed(tx, entry, deleted=False))
+                await log.set_text(tx, entry.id, said, self.clock.now())
+                for scene in self._scenes.values():
                     scene.replace_entry(replace(entry, text=said, tokens=None, fingerprint=None))
-                else:
-                    await self._remove(tx, entry)
-            self._warming.mend(scene)
+            else:
+                await self._remove(tx, entry)
 
     async def deleted(self, channel_id: int, message_id: int) -> None:
         """Forget what a message said, because it was deleted. An answer goes with its last message."""
-        if scene := self._scenes.get(channel_id):
-            async with scene.arrivals, self.store.transaction() as tx:
-                entry = await log.shown_by(tx, message_id)
-                if entry and await log.forget_message(tx, message_id, entry.id):
-                    await self._remove(tx, entry)
+        if not await self._may_tell(channel_id, message_id):
+            return
+        async with self._changing(channel_id, message_id) as (tx, entry):
+            if entry and await log.forget_message(tx, message_id, entry.id):
+                await self._remove(tx, entry)
+
+    @contextlib.asynccontextmanager
+    async def _changing(
+        self, channel_id: int, message_id: int
+    ) -> AsyncIterator[tuple[Connection, Entry | None]]:
+        """Begin to change what a message told, in the scene of that channel or in one that has ended."""
+        scene = self._scenes.get(channel_id)
+        arrivals = scene.arrivals if scene else contextlib.nullcontext()
+        async with arrivals, self.store.transaction() as tx:
+            yield tx, await log.shown_by(tx, message_id)
+        if scene:
             self._warming.mend(scene)
+
+    async def _may_tell(self, channel_id: int, message_id: int) -> bool:
+        """Tell whether a message may belong to a story: most do not, and have nobody wait for the writer."""
+        if channel_id in self._scenes:
+            return True
+        async with self.store.read() as connection:
+            return await log.shown_by(connection, message_id) is not None
 
     async def forget(self, scene: Scene, entry_id: int) -> None:
         """Delete an entry because somebody asked for it. The message that shows it stays."""

@@ -88,6 +88,30 @@ async def test_an_edited_message_changes_the_story_and_a_deleted_one_leaves_it(
     assert "dor." not in str(prompt)
 
 
+async def test_what_is_changed_after_the_scene_has_ended_is_changed_in_its_story(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    async with table.bot(model.url):
+        await table.start_scene()
+        lines = ("The key lies in the well.", "The map lies in the attic.", "I light the lantern.")
+        said = [await table.says(table.ann, line) for line in lines]
+        await table.until(lambda: len(table.stored()) == len(lines))
+        await table.at_rest()
+        await table.command("scene end")
+        await table.room.delete(said[0])
+        await table.until(lambda: "well" not in str(table.stored()))
+
+        await table.command("scene start", {"title": "Another evening"})
+        await table.room.edit(said[1], "The map lies in the cellar.")
+        await table.until(lambda: "attic" not in str(table.stored()))
+        await table.command("scene end")
+
+        await table.room.edit(said[2], "// out of character after all")
+        await table.until(lambda: "lantern" not in str(table.stored()))
+    assert table.stored() == ["The map lies in the cellar."]
+    assert not table.query("SELECT 1 FROM entries WHERE text LIKE '%well%' OR text LIKE '%lantern%'")
+
+
 async def test_ending_a_scene_stops_the_answer_and_takes_it_back(
     table: Tabletop, model: ScriptedModelServer
 ) -> None:
