@@ -5,7 +5,9 @@ answer repeats a secret
 
 - of six content words or more, if it has six of them in a row as the secret has them, or 65 % of the
   secret's triples of neighbouring words, close together (another word may stand in each triple);
-- of fewer, if it has all of them side by side, in any order, with one other word for every three of them.
+- of any number, if it has them side by side in any order, with one other word for every three of them; of
+  every six content words one may be missing. Scripts without spaces, where each letter is a word, are not
+  compared in this way if they are longer than five letters.
 
 Each longer sentence of a secret is a secret, too.
 
@@ -33,6 +35,8 @@ SHARE = 0.65
 """The share of a secret's triples that give it away, however they are mixed with other words."""
 NEAR = 3
 """How close together: within three times as many content words as the secret has."""
+CHANGED = 6
+"""Of so many content words one may be another: who slips seldom hits every word."""
 
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"  # Thai, Lao, Japanese, Chinese: a word for each letter
 _INVISIBLE = "\u00ad\u200b-\u200d\u2060\ufeff"
@@ -69,7 +73,7 @@ class Watch:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._long: defaultdict[_Triple, list[_Long]] = defaultdict(list)
-        self._short: defaultdict[str, list[_Short]] = defaultdict(list)
+        self._bags: defaultdict[str, list[_Bag]] = defaultdict(list)
         self._read = ""
         self._reset()
         for place, text in enumerate(secrets):
@@ -93,10 +97,15 @@ class Watch:
         return Sight(end if held is None else self._words[held].start)
 
     def _know(self, place: int, words: Sequence[str]) -> None:
+        if len(words) < 2:  # one word alone is said all the time
+            return
+        if len(words) < RUN or not _is_unspaced(words):
+            bag = _Bag(
+                place, Counter(words), len(words) - len(words) // CHANGED, len(words) + len(words) // 3
+            )
+            for word in bag.words:
+                self._bags[word].append(bag)
         if len(words) < RUN:
-            short = _Short(place, Counter(words), len(words) + len(words) // 3)
-            for word in short.words if len(words) > 1 else ():  # one word alone is said all the time
-                self._short[word].append(short)
             return
         triples = set(zip(words, words[1:], words[2:], strict=False))
         long = _Long(place, math.ceil(SHARE * len(triples)), NEAR * len(words))
@@ -107,6 +116,7 @@ class Watch:
         self._read = ""
         self._words: list[_Word] = []
         self._hits: defaultdict[_Long, dict[int, set[_Triple]]] = defaultdict(dict)
+        self._taken: dict[_Bag, list[int]] = {}  # where the latest words of a bag stand
         self._leak: tuple[int, int] | None = None
 
     def _check(self) -> None:
@@ -114,12 +124,11 @@ class Watch:
         if self._leak:
             return
         last = len(self._words) - 1
-        for short in self._short.get(self._words[last].text, ()):
-            first = max(last + 1 - short.width, 0)
-            near = self._words[first:]
-            if not short.words - Counter(word.text for word in near):
-                begun = next(place for place, word in enumerate(near, first) if word.text in short.words)
-                self._leak = begun, short.secret
+        for bag in self._bags.get(self._words[last].text, ()):
+            places = [*self._near(bag), last]
+            self._taken[bag] = places
+            if self._known(bag, places) >= bag.needed:
+                self._leak = places[0], bag.secret
         for first, second in combinations(range(max(last - 3, 0), last), 2):
             triple = self._words[first].text, self._words[second].text, self._words[last].text
             for long in self._long.get(triple, ()):
@@ -133,6 +142,15 @@ class Watch:
         if in_a_row or len(set().union(*hits.values())) >= long.needed:
             self._leak = min(hits), long.secret
 
+    def _near(self, bag: _Bag) -> list[int]:
+        """Give where words of a bag stand that a next word may complete."""
+        first = len(self._words) - bag.width
+        return [place for place in self._taken.get(bag, ()) if place >= first]
+
+    def _known(self, bag: _Bag, places: Iterable[int]) -> int:
+        """Count the words of a bag that stand in these places, each as often as the secret has it."""
+        return (bag.words & Counter(self._words[place].text for place in places)).total()
+
     def _held(self) -> Iterator[int]:
         """Give the words from which on a secret may yet come to be repeated."""
         count = len(self._words)
@@ -141,10 +159,10 @@ class Watch:
         for place in range(max(count - 3, 0), count):
             if self._words[place].text in self._in_long:
                 yield place
-        for place in range(max(count - RUN, 0), count):
-            shorts = self._short.get(self._words[place].text, ())
-            if any(count - place < short.width for short in shorts):
-                yield place
+        for bag in self._taken:
+            places = [place for place in self._near(bag) if count - place < bag.width]
+            if places and self._known(bag, places) >= bag.suspicious:
+                yield places[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +172,18 @@ class _Word:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Short:
-    """A secret of a few content words: all of them among `width` neighbours give it away."""
+class _Bag:
+    """The content words of a secret: `needed` of them among `width` neighbours give it away."""
 
     secret: int
     words: Counter[str]
+    needed: int
     width: int
+
+    @property
+    def suspicious(self) -> int:
+        """How many of them are held back until it is clear whether more follow; if it has few words, any."""
+        return 1 if self.words.total() < RUN else -(-self.needed // 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,6 +204,11 @@ def _watched(text: str) -> list[list[str]]:
     whole = [word.text for word in _content(text)]
     parts = [[word.text for word in _content(part)] for part in _SENTENCES.split(text)]
     return [whole, *(part for part in parts if LEAST_SENTENCE <= len(part) < len(whole))]
+
+
+def _is_unspaced(words: Sequence[str]) -> bool:
+    """Tell whether most words are single letters: in any order they make half of the language."""
+    return 2 * sum(len(word) == 1 for word in words) > len(words)
 
 
 def _content(text: str, start: int = 0) -> list[_Word]:

@@ -37,6 +37,10 @@ def streamed(secrets: list[str], answer: str) -> tuple[str, str | None]:
         (DUKE, f"She leans closer. {DUKE}"),
         (DUKE, "It is said THE DUKE WAS **poisoned** by his own brother, with nightshade from a chapel!"),
         (DUKE, "The duke? Poisoned by his brother. With nightshade, you hear, from the chapels' gardens."),
+        (DUKE, "With nightshade from the chapel garden, the Duke was poisoned: by his own brother."),
+        (DUKE, "His brother, you learn, has poisoned the duke with NIGHTSHADE from the chapel's garden."),
+        (DUKE, "The duke was poisoned by his own brother with hemlock from the chapel garden."),
+        (DUKE, "The dúke — poisoned by his brother … nightshade. The chapel."),
         (f"{THIEF} {DUKE}", f"She leans closer. {DUKE}"),
         (THIEF, "You look at Marta. The thief smiles."),
         (THIEF, "So the thief was Marta all along."),
@@ -57,6 +61,7 @@ def test_a_repeated_secret_ends_the_answer(secret: str, answer: str) -> None:
     [
         (DUKE, "The duke's brother stands in the chapel garden and says nothing."),
         (DUKE, "Nightshade grows behind the chapel. The duke never liked his brother, you hear."),
+        (DUKE, "The duke walks in the chapel garden; his brother is at sea."),
         (THIEF, "Marta sees the thief run down the stairs."),
         (THIEF, "Marta is not the thief."),
         (KEY, "The key is silver. Far above, a bell strikes in its tower."),
@@ -74,6 +79,14 @@ def test_nothing_of_a_secret_is_shown_before_it_is_recognised(before: str, after
     shown, leaked = streamed([secret], answer)
     assert leaked == secret
     assert len(shown) <= answer.index(secret) + len("The ")
+
+
+@given(before=plain, words=st.permutations(["duke", "poisoned", "brother", "nightshade", "chapel", "garden"]))
+def test_in_whatever_order_its_words_come_nothing_of_a_secret_is_shown(before: str, words: list[str]) -> None:
+    answer = f"{before} the {words[0]} by a {', the '.join(words[1:])}."
+    shown, leaked = streamed([DUKE], answer)
+    assert leaked == DUKE
+    assert len(shown) <= len(before) + len(" the ")
 
 
 @given(answer=plain)
