@@ -16,6 +16,7 @@ from bot.errors import (
     ModelRefusedError,
     PromptTooLongError,
 )
+from bot.model.dialects.reading import sound
 
 _QUOTED = 200
 """Characters of a server's own words that are passed on."""
@@ -100,7 +101,7 @@ def refused(
 ) -> BackendError:
     """Turn an HTTP error into what it means. `body` is its text, `offered` the models known to be there."""
     error = _error_object(body)
-    message = str(error.get("message") or error.get("msg") or "")  # the latter: KoboldCpp
+    message = _message(error)
     if _TOO_LONG.search(f"{error.get('type')} {error.get('code')} {message}"):
         return _too_long(name, error, message)
     if status in {400, 404} and model and re.search(r"\bmodel\b", message, re.IGNORECASE):
@@ -110,8 +111,7 @@ def refused(
 
 def own_words(body: str) -> str:
     """Give what a server says in the body of a refusal, shortened, without the full stop."""
-    error = _error_object(body)
-    return str(error.get("message") or error.get("msg") or "")[:_QUOTED].rstrip(". ")
+    return _message(_error_object(body))[:_QUOTED].rstrip(". ")
 
 
 def failed_in_stream(name: str, error: Any) -> BackendError:
@@ -200,6 +200,10 @@ def _error_object(body: str) -> dict[str, Any]:
         case list():
             return {"message": "; ".join(_validation(item) for item in data if isinstance(item, dict))}
     return {"message": str(data)}
+
+
+def _message(error: dict[str, Any]) -> str:
+    return sound(str(error.get("message") or error.get("msg") or ""))  # the latter: KoboldCpp
 
 
 def _validation(item: dict[str, Any]) -> str:

@@ -18,7 +18,14 @@ from bot.model.address import ServerAddress, parse_address
 from bot.model.backend import AdapterInfo, Capabilities, ModelInfo, Progress, fold_system
 from bot.model.dialects.base import PlainOpenAI, Site, plain, set_values
 from bot.model.dialects.probing import probe
-from bot.model.dialects.reading import is_model_list, signature
+from bot.model.dialects.reading import (
+    believable,
+    first_choice,
+    is_model_list,
+    read_models,
+    signature,
+    text_of,
+)
 from bot.model.failures import (
     broke_off,
     not_a_model_server,
@@ -26,7 +33,7 @@ from bot.model.failures import (
     sentence,
     too_slow,
 )
-from bot.model.routes import RefusedError, Routes, Timeouts
+from bot.model.routes import RefusedError, Routes, SilentError, Timeouts
 from bot.model.spared import Spared
 
 if TYPE_CHECKING:
@@ -150,10 +157,10 @@ class OpenAIServer:
         body = self._body(dialect, request)
         async with aclosing(self._chunks(dialect, body, _headers(request))) as chunks:
             async for chunk in chunks:
-                choice = _first_choice(chunk)
+                choice = first_choice(chunk)
                 finish_reason = choice.get("finish_reason") or finish_reason
                 usage = dialect.usage(chunk) or usage
-                if text := _text_of(choice):
+                if text := text_of(choice):
                     yield Delta(text)
         if finish_reason is None:
             raise broke_off(self.name)
@@ -286,9 +293,16 @@ class OpenAIServer:
         return listing
 
     async def _probe(self, listing: Any) -> None:
-        dialect = await probe(replace(self._site, usual=self._usual), listing)
-        self._signature = signature(listing) + await dialect.state()
-        dialect.served = replace(dialect.served, models=self._as_asked(dialect.served.models))
+        """Find out what the server is. One too busy to say is what it was, or any; it is asked again soon."""
+        try:
+            dialect = await probe(replace(self._site, usual=self._usual), listing)
+            self._signature = signature(listing) + await dialect.state()
+        except SilentError:
+            self._signature = ""
+            if self._dialect is not None:
+                return
+            dialect = plain(read_models(listing), self._site)
+        dialect.served = replace(dialect.served, models=self._as_asked(believable(dialect.served.models)))
         self._usual = dialect.served.models[0].name if dialect.served.models else ""
         self._dialect = dialect
 
@@ -383,17 +397,3 @@ class OpenAIServer:
 def _headers(request: ChatRequest) -> dict[str, str]:
     """Give what tells proxies in front of several servers to send a scene always to the same one."""
     return dict.fromkeys(SESSION_HEADERS, request.session) if request.session else {}
-
-
-def _first_choice(chunk: dict[str, Any]) -> dict[str, Any]:
-    match chunk:
-        case {"choices": [dict(choice), *_]}:
-            return choice
-    return {}
-
-
-def _text_of(choice: dict[str, Any]) -> str:
-    match choice:
-        case {"delta": {"content": str(text)}}:
-            return text
-    return ""

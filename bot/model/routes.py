@@ -14,11 +14,14 @@ from typing import Any
 
 import aiohttp
 
+from bot.errors import BackendUnavailableError
 from bot.model.address import ServerAddress
 from bot.model.failures import no_answer, not_a_model_server
 
 MAX_BODY = 8 * 1024 * 1024
 """Bytes. A list of a thousand models is 300 kB; a page of a stranger's server may be anything."""
+MAX_ANSWER = 64 * 1024 * 1024
+"""Bytes of one streamed answer, its JSON included: 8192 tokens are about 3 MB."""
 IDLE_CONNECTION_S = 4.0
 """Seconds a connection is kept for the next request: llama.cpp and uvicorn hang up after 5."""
 
@@ -27,11 +30,13 @@ IDLE_CONNECTION_S = 4.0
 class Timeouts:
     """How long a server is waited for, in seconds.
 
-    `first_token` covers queueing and the evaluation of a long prompt on a slow machine, `load` the loading of
-    a model from a slow disk; `poll` lies between two questions whether it is done.
+    `probe` is for each question that tells the kinds of servers apart. `first_token` covers queueing and the
+    evaluation of a long prompt on a slow machine, `load` the loading of a model from a slow disk; `poll` lies
+    between two questions whether it is done.
     """
 
     connect: float = 5.0
+    probe: float = 2.0
     first_token: float = 300.0
     between_tokens: float = 60.0
     health: float = 5.0
@@ -46,6 +51,19 @@ class RefusedError(Exception):
         super().__init__(f"HTTP {status}")
         self.status = status
         self.body = body
+
+
+class TooMuchError(ValueError):
+    """A server sent more than any answer can be."""
+
+    @property
+    def found(self) -> str:
+        """Say so in a sentence about what was found."""
+        return f"more than {MAX_ANSWER // 1_048_576} MiB"
+
+
+class SilentError(BackendUnavailableError):
+    """A route gave nothing back in time, or hung up: that says nothing of what the server is."""
 
 
 class Routes:
@@ -135,7 +153,8 @@ class Routes:
                         break
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise no_answer(self._name(), error) from None
+            why = no_answer(self._name(), error)
+            raise SilentError(why.args[0], hint=why.hint) from None
         return self._json(status, text)
 
     async def _start(self, response: aiohttp.ClientResponse, deadline: float) -> str:
@@ -144,6 +163,8 @@ class Routes:
             return (await response.content.read(65_536)).decode("utf-8", "replace")
 
     def _explained(self, error: Exception) -> Exception:
+        if isinstance(error, TooMuchError):
+            return not_a_model_server(self._name(), error.found)
         return error if isinstance(error, TimeoutError) else no_answer(self._name(), error)
 
     def _json(self, status: int, text: bytearray) -> Any:
@@ -159,9 +180,12 @@ class Routes:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            headers = {"Authorization": self._address.authorization} if self._address.authorization else None
+            headers = {"Accept-Encoding": "identity"}
+            if self._address.authorization:
+                headers["Authorization"] = self._address.authorization
             self._session = aiohttp.ClientSession(
                 headers=headers,
+                auto_decompress=False,  # a megabyte can hold a gigabyte of zeros
                 trust_env=not self._address.is_nearby,
                 connector=aiohttp.TCPConnector(keepalive_timeout=IDLE_CONNECTION_S),
             )
@@ -169,12 +193,13 @@ class Routes:
 
 
 async def _split(content: aiohttp.StreamReader) -> AsyncGenerator[str, None]:
-    """Split a stream into lines. A line longer than any answer's is a stranger's: ValueError."""
-    rest = b""
+    """Split a stream into lines. Raises TooMuchError for a line, or an answer, that does not end."""
+    rest, received = b"", 0
     async for part in content.iter_any():
+        received += len(part)
         *lines, rest = (rest + part).split(b"\n")
-        if len(rest) > MAX_BODY:
-            raise ValueError("a line that does not end")
+        if len(rest) > MAX_BODY or received > MAX_ANSWER:
+            raise TooMuchError
         for line in lines:
             if line.strip():
                 yield line.decode("utf-8", "replace").strip()

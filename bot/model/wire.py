@@ -20,15 +20,12 @@ import httpx2
 import openai
 
 from bot.model.failures import broke_off, failed_in_stream, no_answer, not_a_model_server, too_slow
-from bot.model.routes import IDLE_CONNECTION_S, RefusedError
+from bot.model.routes import IDLE_CONNECTION_S, MAX_ANSWER, RefusedError, TooMuchError
 
 if TYPE_CHECKING:
     from bot.errors import BackendError
     from bot.model.address import ServerAddress
     from bot.model.routes import Timeouts
-
-MAX_ANSWER = 64 * 1024 * 1024
-"""Bytes of one streamed answer, its JSON included: 8192 tokens are about 3 MB."""
 
 _Stream = openai.AsyncStream[object]
 
@@ -98,7 +95,7 @@ class ChatClient:
                 chunk = await anext(stream)
         except StopAsyncIteration:
             return None
-        except (openai.APIError, TimeoutError, ValueError, _TooMuchError) as error:
+        except (openai.APIError, TimeoutError, ValueError, RecursionError) as error:
             raise self._explain(error, begun=deadline is None) from None
         return chunk if isinstance(chunk, dict) else {}
 
@@ -113,10 +110,7 @@ class ChatClient:
                 return broke_off(name) if begun else no_answer(name, error.__cause__)
             case openai.APIError():
                 return failed_in_stream(name, error.body)
-        found = (
-            f"more than {MAX_ANSWER // 1_048_576} MiB" if isinstance(error, _TooMuchError) else "broken JSON"
-        )
-        return not_a_model_server(name, found)
+        return not_a_model_server(name, error.found if isinstance(error, TooMuchError) else "broken JSON")
 
 
 def _make_client(address: ServerAddress, timeouts: Timeouts) -> openai.AsyncOpenAI:
@@ -170,10 +164,6 @@ async def _forgive_encoding(response: httpx2.Response) -> None:
         response.stream = _Utf8Stream(response.stream)
 
 
-class _TooMuchError(Exception):
-    """A server sent more than any answer can be."""
-
-
 class _Utf8Stream(httpx2.AsyncByteStream):
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
@@ -184,7 +174,7 @@ class _Utf8Stream(httpx2.AsyncByteStream):
         async for part in self._stream:
             received += len(part)
             if received > MAX_ANSWER:
-                raise _TooMuchError
+                raise TooMuchError
             yield decoder.decode(part).encode()
         yield decoder.decode(b"", final=True).encode()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -49,7 +50,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 async def server(address: str) -> AsyncIterator[OpenAIServer]:
     server = OpenAIServer(address)
-    await server.health()
+    async with asyncio.timeout(60):
+        while server.dialect != "llama.cpp":  # a busy machine may not let it say so in time
+            await server.health()
     yield server
     await server.aclose()
 

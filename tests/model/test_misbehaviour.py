@@ -266,18 +266,18 @@ async def test_a_server_that_is_down_or_unknown_says_which(scripted: ScriptedMod
 
 async def test_a_silent_server_is_given_up(scripted: ScriptedModelServer) -> None:
     never = asyncio.Event()
-    backend = OpenAIServer(scripted.url, timeouts=Timeouts(first_token=0.05, between_tokens=0.05))
-    await backend.warm()
-    for step, told in (
-        (Answer(gate=never), "did not begin to answer"),
-        (Answer(gate=never, gate_after=1), "did not go on"),
+    for step, limits, told in (
+        (Answer(gate=never), Timeouts(first_token=0.05), "did not begin to answer"),
+        (Answer(gate=never, gate_after=1), Timeouts(between_tokens=0.05), "did not go on"),
     ):
+        backend = OpenAIServer(scripted.url, timeouts=limits)
+        await backend.warm()
         scripted.script.append(step)
         with pytest.raises(BackendUnavailableError, match=told):
             await hear(backend)
+        await backend.aclose()
     for chat in scripted.chats:
-        await asyncio.wait_for(chat.gone.wait(), 1)
-    await backend.aclose()
+        await asyncio.wait_for(chat.gone.wait(), 10)
 
 
 async def test_a_chunk_that_only_opens_the_stream_is_not_the_first_token(

@@ -17,8 +17,6 @@ from bot.model.dialects.reading import digest, mapping, openai_usage
 from bot.model.failures import own_words, sentence, too_slow
 from bot.model.routes import RefusedError, Routes, Timeouts
 
-PROBE_S = 2.0
-"""Seconds for each question that tells the dialects apart."""
 COUNT_S = 5.0
 """Seconds for a token count; llama.cpp takes 1.3 ms, more while it loads a model."""
 
@@ -64,17 +62,17 @@ class Site:
         """Seconds for a request that loads something; `loading` gives up before."""
         return self.timeouts.load + 60
 
-    async def get(self, path: str, *, admin: bool = False, timeout_s: float = PROBE_S) -> Any:
+    async def get(self, path: str, *, admin: bool = False, timeout_s: float | None = None) -> Any:
         """Fetch JSON from one of the server's own routes. Raises RefusedError, BackendUnavailableError."""
-        url = self.address.root + path
-        return await self.routes.get(url, timeout_s=timeout_s, headers=self.headers(admin=admin))
+        url, seconds = self.address.root + path, timeout_s or self.timeouts.probe
+        return await self.routes.get(url, timeout_s=seconds, headers=self.headers(admin=admin))
 
     async def post(
-        self, path: str, body: dict[str, Any], *, admin: bool = False, timeout_s: float = PROBE_S
+        self, path: str, body: dict[str, Any], *, admin: bool = False, timeout_s: float | None = None
     ) -> Any:
         """Send JSON to one of the server's own routes. Raises as `get` does."""
-        url = self.address.root + path
-        return await self.routes.post(url, body, timeout_s=timeout_s, headers=self.headers(admin=admin))
+        url, seconds = self.address.root + path, timeout_s or self.timeouts.probe
+        return await self.routes.post(url, body, timeout_s=seconds, headers=self.headers(admin=admin))
 
     async def ask(
         self,
@@ -82,7 +80,7 @@ class Site:
         body: dict[str, Any] | None = None,
         *,
         admin: bool = False,
-        timeout_s: float = PROBE_S,
+        timeout_s: float | None = None,
     ) -> Any:
         """Ask a question; None where the server does not know the route or will not answer this one."""
         try:
@@ -113,7 +111,7 @@ class Site:
         async with aclosing(lines):
             async for line in lines:
                 if line.startswith("data:"):
-                    with suppress(ValueError):
+                    with suppress(ValueError, RecursionError):
                         yield mapping(json.loads(line.removeprefix("data:")))
 
     def refused(self, error: RefusedError, what: str) -> BackendError:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from bot.chat import Adapter, ChatMessage, Usage
 from bot.errors import BackendError
 from bot.model.backend import AdapterInfo, Capabilities, ModelInfo, Progress, wire_messages
-from bot.model.dialects.base import COUNT_S, PROBE_S, PlainOpenAI, Served, Site, base_name, in_order
+from bot.model.dialects.base import COUNT_S, PlainOpenAI, Served, Site, base_name, in_order
 from bot.model.dialects.reading import (
     SAMPLE,
     digest,
@@ -158,7 +158,7 @@ async def _asked(
     site: Site, models: tuple[ModelInfo, ...], properties: Mapping[str, Any], model: str
 ) -> tuple[Served, bool]:
     """Ask about the model that answers, and whether the server is an older one."""
-    questions = _Questions(site, model, PROBE_S)
+    questions = _Questions(site, model, site.timeouts.probe)
     sample = [{"role": "user", "content": SAMPLE}]
     counted = await questions.counted(sample)
     if older := counted is None:

@@ -186,7 +186,7 @@ def _chunk(line: str) -> dict[str, Any] | None:
     """Make a chunk like OpenAI's of a line; None of what is not JSON. What it thought is left out."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     found = mapping(found)
     reason = text(found.get("done_reason")) or "stop"

@@ -10,7 +10,7 @@ from bot.errors import BackendUnavailableError
 from bot.model.dialects import koboldcpp, llama_cpp, lm_studio, ollama, tabbyapi, textgen_webui, vllm
 from bot.model.dialects.base import PlainOpenAI, Site, plain
 from bot.model.dialects.reading import mapping, owner, read_models, text
-from bot.model.routes import RefusedError
+from bot.model.routes import RefusedError, SilentError
 
 _Probe = Callable[[Site, Any], Awaitable[PlainOpenAI | None]]
 
@@ -18,8 +18,9 @@ _Probe = Callable[[Site, Any], Awaitable[PlainOpenAI | None]]
 async def probe(site: Site, listing: Any) -> PlainOpenAI:
     """Find the dialect of a server whose `/v1/models` answered `listing` (None where it has no such list).
 
-    A server that answers none of the questions speaks plain OpenAI. Raises RefusedError where llama.cpp wants
-    a key or is loading: it lists its models all the same, so that only here it is found out.
+    A server that knows none of the questions speaks plain OpenAI. Raises RefusedError where llama.cpp wants
+    a key or is loading: it lists its models all the same, so that only here it is found out. Raises
+    SilentError where a question was not answered in time, and none told what the server is.
     """
     try:
         found = await _found(site, listing)
@@ -27,8 +28,10 @@ async def probe(site: Site, listing: Any) -> PlainOpenAI:
         if owner(listing) == "llamacpp" and error.status in {401, 503}:
             raise
         found = None
+    except SilentError:
+        raise
     except BackendUnavailableError:
-        found = None  # it hung up on the question, or answered with a page
+        found = None  # it answered with a page
     return found or plain(read_models(listing), site)
 
 
@@ -40,13 +43,19 @@ async def _found(site: Site, listing: Any) -> PlainOpenAI | None:
     if said in _NEVER_LOCAL:
         return None
     answers = await asyncio.gather(*(_tried(one(site, listing)) for one in _BY_QUESTION))
-    return next((answer for answer in answers if answer is not None), None)
+    known = next((answer for answer in answers if isinstance(answer, PlainOpenAI)), None)
+    silent = next((answer for answer in answers if isinstance(answer, SilentError)), None)
+    if known is None and silent is not None:
+        raise silent
+    return known
 
 
-async def _tried(asked: Awaitable[PlainOpenAI | None]) -> PlainOpenAI | None:
-    """Give the dialect, if the server knew the question."""
+async def _tried(asked: Awaitable[PlainOpenAI | None]) -> PlainOpenAI | SilentError | None:
+    """Give the dialect if the server knew the question, and its silence if it did not answer in time."""
     try:
         return await asked
+    except SilentError as error:
+        return error
     except (RefusedError, BackendUnavailableError):
         return None
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from bot.chat import Usage
 from bot.model.backend import ModelInfo
 
 MOST_MODELS = 1000
+MOST_CONTEXT = 16_777_216
+"""Tokens: more than any model has been made for; what a server says beyond that is a mistake."""
 SAMPLE = "Ägir's hall, 12:34 — “Who knocks?” <|im_end|> naïve 東京 🎲\n\tdef f(x): return x**2  # …"
 """Text that tokenizers split differently: the ids they give for it tell them apart."""
 
@@ -33,15 +36,20 @@ def mappings(value: Any) -> list[dict[str, Any]]:
     return [item for item in value[:MOST_MODELS] if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def sound(value: str) -> str:
+    """Make text of what JSON calls one: its escapes can name half a character, which nobody else takes."""
+    return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def texts(value: Any) -> list[str]:
     """Give the texts of a JSON list that are not empty."""
     found = value[:MOST_MODELS] if isinstance(value, list) else []
-    return [item for item in found if isinstance(item, str) and item]
+    return [sound(item) for item in found if isinstance(item, str) and item]
 
 
 def text(value: Any) -> str:
     """Give a text, an empty one in place of anything else."""
-    return value if isinstance(value, str) else ""
+    return sound(value) if isinstance(value, str) else ""
 
 
 def whole(value: Any) -> int | None:
@@ -89,6 +97,31 @@ def read_models(listing: Any) -> tuple[ModelInfo, ...]:
             context = whole(item.get("max_model_len")) or whole(mapping(item.get("meta")).get("n_ctx"))
             found.append(ModelInfo(name, context))
     return tuple(sorted(found, key=embeds))
+
+
+def believable(models: tuple[ModelInfo, ...]) -> tuple[ModelInfo, ...]:
+    """Leave out context lengths that no model has: prompts would be made for them."""
+    return tuple(
+        one if one.context_length is None or 0 < one.context_length <= MOST_CONTEXT
+        else replace(one, context_length=None)
+        for one in models
+    )  # fmt: skip
+
+
+def first_choice(chunk: dict[str, Any]) -> dict[str, Any]:
+    """Give the answer that a chunk of a stream is a part of."""
+    match chunk:
+        case {"choices": [dict(choice), *_]}:
+            return choice
+    return {}
+
+
+def text_of(choice: dict[str, Any]) -> str:
+    """Give the text that a chunk adds to an answer."""
+    match choice:
+        case {"delta": {"content": str(added)}}:
+            return sound(added)
+    return ""
 
 
 def embeds(model: ModelInfo) -> bool:

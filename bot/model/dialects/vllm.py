@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from bot.chat import Adapter, ChatMessage
 from bot.errors import BackendError
 from bot.model.backend import AdapterInfo, Capabilities, ModelInfo, wire_messages
-from bot.model.dialects.base import COUNT_S, PROBE_S, PlainOpenAI, Served, Site
+from bot.model.dialects.base import COUNT_S, PlainOpenAI, Served, Site
 from bot.model.dialects.reading import (
     SAMPLE,
     digest,
@@ -99,7 +99,7 @@ async def probe(site: Site, listing: Any) -> Vllm:
     name, path = models[0].name, text(entries(listing)[0].get("root"))
     sample = await _ids(site, SAMPLE, name)
     chat = {"model": name, "messages": [{"role": "user", "content": SAMPLE}], "add_generation_prompt": True}
-    chat_ids = mapping(await site.ask("/tokenize", {**chat, **NO_THINKING}, timeout_s=PROBE_S)).get("tokens")
+    chat_ids = mapping(await site.ask("/tokenize", {**chat, **NO_THINKING})).get("tokens")
     adapters = tuple(AdapterInfo(model.name) for model in models if model.adapter_of)
     capabilities = Capabilities(
         counts=chat_ids is not None,
