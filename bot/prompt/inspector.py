@@ -7,7 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from bot.prompt.log import INSTRUCTIONS, SPOKEN, Head, cue, pins_text, render_head, secrets_text, story_text
+from bot.prompt.log import (
+    INSTRUCTIONS,
+    SPOKEN,
+    Head,
+    aside_line,
+    cue,
+    pins_text,
+    render_head,
+    secrets_text,
+    story_text,
+)
 from bot.prompt.tokens import TokenCounter, entry_tokens
 from bot.prompt.window import CUE_TOKENS, Budget
 from bot.store.records import Entry, EntryKind
@@ -22,6 +32,7 @@ MEMORIES = "Memories"
 PINS = "Pinned"
 SUMMARY = "Summary"
 SECRETS = "Secrets"
+LAST = "told last"
 
 WHY_CHARACTERS = 200  # of what woke lore: a key can be a long expression; and of a memory
 UNKNOWN = "nobody knows any more why"
@@ -77,7 +88,8 @@ class Contents:
 
 def texts_of(head: Head, speaker: str) -> list[str]:
     """Give the texts that `inspect` counts beside the entries, for a counter that has to ask."""
-    return [render_head(head), cue(speaker), *(text for _, _, text in _head_texts(head))]
+    texts = (*_head_texts(head), *_last_texts(head))
+    return [render_head(head), cue(speaker), *(text for _, _, text in texts)]
 
 
 def inspect(
@@ -95,7 +107,9 @@ def inspect(
     the window's, oldest first; `budget` is that of `bot.prompt.window.plan`, with its `scale`.
     """
     frame = budget.head - CUE_TOKENS + counter.count(cue(speaker))  # the plan is made for the longest cue
-    counted = [*_head_parts(head, frame, counter), *_history(list(entries), counter)]
+    last = [Part(group, name, counter.count(text)) for group, name, text in _last_texts(head)]
+    before = _head_parts(head, frame - sum(part.tokens for part in last), counter)
+    counted = [*before, *_history(list(entries), counter), *last]
     parts = tuple(replace(part, tokens=round(part.tokens * scale)) for part in counted)
     window = sum(part.tokens for part in counted if part.entries)
     free = budget.context_length - budget.reserve - sum(part.tokens for part in parts)
@@ -152,9 +166,15 @@ def _head_texts(head: Head) -> list[tuple[str, str, str]]:
         *((CARDS, _name(card), card) for card in head.cards),
         (PINS, "pinned", pins_text(head)),
         (SUMMARY, "summary", story_text(head)),
-        (SECRETS, "secrets", secrets_text(head)),
+        (SECRETS, "secrets", "" if head.secrets_last else secrets_text(head)),
     ]
     return [one for one in texts if one[2]]
+
+
+def _last_texts(head: Head) -> list[tuple[str, str, str]]:
+    """Give the same of what stands after the log."""
+    text = aside_line(head)
+    return [(SECRETS, LAST, text)] if text else []
 
 
 def _history(entries: Sequence[Entry], counter: TokenCounter) -> list[Part]:

@@ -8,6 +8,8 @@ The format, which the bundled model is trained on:
   the other.
 - An answer or opening is the cue `[Marta answers.]`, the last line of the user message before it, and then an
   assistant message with the answer's text alone. Between two answers stands a user message with only the cue.
+- What not all of the cast are told (`aside`) stands bracketed before the last cue. It is no part of the log:
+  the next prompt is without it.
 
 The prompt that asks for an answer ends with that answer's cue. So the next prompt repeats it message by
 message and goes on from there, and the server evaluates only what is new.
@@ -64,7 +66,8 @@ class Head:
     order of weight, example lines last: for a small context cards are shortened from their end. `lore` is
     what is always true of the world, and stands before the cards. `pins` are what the players want remembered
     word for word, `story` sums up what is no longer in the window, oldest first, `secrets` are what only the
-    narrator is told; they stand after the cards, in this order.
+    narrator is told; they stand after the cards, in this order. With `secrets_last` the secrets stand at the
+    prompt's end instead, so that it begins alike whoever of the cast is asked.
     """
 
     title: str
@@ -74,6 +77,7 @@ class Head:
     pins: tuple[str, ...] = ()
     story: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    secrets_last: bool = False
 
 
 @lru_cache(maxsize=128)  # a prompt asks for it five times, and the next one again: 0.1 ms each
@@ -90,7 +94,7 @@ def render_head(head: Head) -> str:
         *cards,
         pins_text(head),
         story_text(head),
-        secrets_text(head),
+        "" if head.secrets_last else secrets_text(head),
     )
     return "\n\n".join(part for part in parts if part)
 
@@ -110,6 +114,18 @@ def story_text(head: Head) -> str:
 def secrets_text(head: Head) -> str:
     """Give what a head says of secrets."""
     return _listed(UNTOLD, head.secrets)
+
+
+def aside(head: Head) -> str:
+    """Give what a prompt tells at its end, before the cue, of what does not stand in its head."""
+    text = secrets_text(head) if head.secrets_last else ""
+    return f"[{hanging(text)}]" if text else ""
+
+
+def aside_line(head: Head) -> str:
+    """Give the same as a line of its own, for what counts it; empty where there is none."""
+    text = aside(head)
+    return f"{text}\n" if text else ""
 
 
 def _listed(heading: str, texts: Iterable[str]) -> str:
@@ -153,8 +169,13 @@ def _casts_words(text: str) -> str:
 
 def render(head: Head, entries: Iterable[Entry], speaker: str) -> tuple[ChatMessage, ...]:
     """Give the prompt that asks `speaker` to answer next."""
-    messages, lines = _told(head, entries)
-    return (*messages, ChatMessage("user", "\n".join([*lines, cue(speaker)])))
+    return laid_out(render_head(head), entries, aside(head), speaker)
+
+
+def laid_out(front: str, entries: Iterable[Entry], last: str, speaker: str) -> tuple[ChatMessage, ...]:
+    """Give the same from the texts that `render_head` and `aside` gave."""
+    messages, lines = _told(front, entries)
+    return (*messages, ChatMessage("user", "\n".join(filter(None, [*lines, last, cue(speaker)]))))
 
 
 def render_ahead(head: Head, entries: Iterable[Entry]) -> tuple[ChatMessage, ...]:
@@ -163,13 +184,13 @@ def render_ahead(head: Head, entries: Iterable[Entry]) -> tuple[ChatMessage, ...
     Templates want a user's message at the end. It stands open: the next prompt goes on where its last line
     ends, or after its header if there is no line yet.
     """
-    messages, lines = _told(head, entries)
+    messages, lines = _told(render_head(head), entries)
     return (*messages, ChatMessage("user", "\n".join(lines) or SILENCE))
 
 
-def _told(head: Head, entries: Iterable[Entry]) -> tuple[list[ChatMessage], list[str]]:
+def _told(front: str, entries: Iterable[Entry]) -> tuple[list[ChatMessage], list[str]]:
     """Give the messages up to the last answer, and the lines that have been written since."""
-    messages = [ChatMessage("system", render_head(head))]
+    messages = [ChatMessage("system", front)]
     lines: list[str] = []
     for entry in entries:
         if entry.kind in SPOKEN:

@@ -8,13 +8,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.chat import ChatMessage
-from bot.prompt.log import STORY, Head, render
+from bot.prompt.log import PINNED, STORY, UNTOLD, laid_out
 from bot.prompt.window import CUT_MARK, shortened_to
 from bot.store.records import Entry
 
 Form = Callable[[tuple[ChatMessage, ...]], tuple[ChatMessage, ...]]
 
-RETOLD = "The summary that stood in front of the story told of an entry that was changed since."
+ASIDE = "\f"
+"""Stands in a kept head before what was told at the prompt's end. No text in a prompt has it."""
+STRUCK = {
+    STORY: "The summary that stood in front of the story told of an entry that was changed since.",
+    PINNED: "What was pinned then was changed or taken out since.",
+    UNTOLD: "A secret that was kept then was taken back since.",
+}
+"""What a head says that was struck after one of these lines."""
 ANOTHER_VERSION = "Another version of Hearthside writes prompts differently."
 
 
@@ -56,19 +63,20 @@ def rebuild(
 ) -> Rebuilt:
     """Write the prompt that asked `speaker` to answer, from the whole log's `entries` as they are now.
 
-    `head` is the text in front of the log; `window` and `edited` are places (`seq`) in it: what stood in the
+    `head` is what `kept_head` gave; `window` and `edited` are places (`seq`) in it: what stood in the
     prompt, and what was changed after it; `shortened` is what `shortened_lengths` gave then. `forms` are
     other forms in which a server may have been sent the same messages.
     """
     there = {entry.seq: entry for entry in entries}
     stood = [there[seq] for seq in window if seq in there]
     as_sent = [_as_it_stood(entry, shortened.get(entry.seq)) for entry in stood]
-    log = render(Head("", ""), [one or entry for one, entry in zip(as_sent, stood, strict=True)], speaker)
-    messages = (ChatMessage("system", head), *log[1:])
+    front, _, last = head.partition(ASIDE)
+    told = [one or entry for one, entry in zip(as_sent, stood, strict=True)]
+    messages = laid_out(front, told, last, speaker)
     for sent in (messages, *(form(messages) for form in forms)):
         if prompt_sha256(sent) == sha256:
             return Rebuilt(sent, identical=True)
-    causes = [RETOLD] if head.endswith(STORY) else []
+    causes = [cause for line, cause in STRUCK.items() if head.endswith(line)]
     causes += [f"Entry {seq} of the story was deleted since." for seq in window if seq not in there]
     causes += [
         f"Entry {entry.seq} of the story, by {entry.speaker or 'the table'}, was edited since."
@@ -81,6 +89,11 @@ def rebuild(
         if one is None and entry.seq not in edited
     ]
     return Rebuilt(messages, identical=False, causes=tuple(causes) or (ANOTHER_VERSION,))
+
+
+def kept_head(front: str, last: str) -> str:
+    """Write as one text what stood in front of a prompt's log, and what was told behind it before the cue."""
+    return f"{front}{ASIDE}{last}" if last else front
 
 
 def struck(head: str) -> str:

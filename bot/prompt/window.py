@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.errors import TableError
-from bot.prompt.log import SPOKEN, STORY, Head, render_head
+from bot.prompt.log import SPOKEN, STORY, Head, aside_line, render_head
 from bot.prompt.text import shortened
 from bot.prompt.tokens import TokenCounter
 from bot.store.records import Entry, EntryKind
@@ -60,9 +60,9 @@ class HeadTooLongError(TableError):
 class Budget:
     """Where the tokens of a context go, counted as the scene's counter counts.
 
-    `head` is what stands in front of the log, cue and template included; `reserve` is the answer's share (the
-    request's `max_tokens`, in the server's tokens); `room` is what is left for the window. `story` is what
-    the head may have of what happened before the window, `told` what it has of that.
+    `head` is what stands in front of the log and after it, cue and template included; `reserve` is the
+    answer's share (the request's `max_tokens`, in the server's tokens); `room` is what is left for the
+    window. `story` is what the head may have of what happened before the window, `told` what it has of that.
     """
 
     context_length: int
@@ -120,8 +120,10 @@ def plan(
 
 
 def head_tokens(head: Head, counter: TokenCounter) -> int:
-    """Give the tokens of a prompt without a log: the system message, the last cue and the template."""
-    return counter.count(render_head(head)) + CUE_TOKENS + counter.frame.prompt
+    """Give the tokens of a prompt without a log: the system message, the last lines and the template."""
+    line = aside_line(head)
+    last = counter.count(line) + counter.frame.line if line else 0
+    return counter.count(render_head(head)) + last + CUE_TOKENS + counter.frame.prompt
 
 
 def shorten_cards(head: Head, allowed: int, counter: TokenCounter) -> Head:

@@ -16,7 +16,7 @@ import structlog
 from bot.chat import TokenCount
 from bot.errors import BackendError
 from bot.model.tokenizers import read_vocabulary
-from bot.prompt.log import cue, render_head
+from bot.prompt.log import aside_line, cue, render_head
 from bot.prompt.tokens import EstimatingCounter, Frame, entry_texts, entry_tokens
 from bot.prompt.vocabulary import Encoder, UnfitVocabularyError
 from bot.scene.framing import UnmeasuredError, measure
@@ -113,9 +113,11 @@ class ServerCounter:
 
     def total(self, head: Head, entries: Sequence[Entry], speaker: str) -> TokenCount:
         """Add up the prompt that `bot.prompt.log.render` makes of counted entries."""
-        texts = render_head(head), cue(speaker)
+        line = aside_line(head)
+        texts = [render_head(head), cue(speaker), *([line] if line else [])]
         exact = self.exact and all(text in self._kept for text in texts)
-        tokens = self.frame.prompt + sum(map(self.count, texts)) + sum(entry.tokens or 0 for entry in entries)
+        frame = self.frame.prompt + (self.frame.line if line else 0)
+        tokens = frame + sum(map(self.count, texts)) + sum(entry.tokens or 0 for entry in entries)
         return TokenCount(tokens, exact and all(entry.fingerprint == self.fingerprint for entry in entries))
 
     async def prime(self, texts: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bot.prompt.inspector import (
     CARDS,
     HEAD,
+    LAST,
     LORE,
     MEMORIES,
     PINS,
@@ -88,7 +89,9 @@ def why_sections(answer: Answered, *, secrets: bool) -> Sections:
 def _head(contents: Contents) -> list[str]:
     own = [part for part in contents.parts if part.group == HEAD]
     names = ", ".join(f"{part.name} {part.tokens:,}" for part in own)
-    others = [part for part in contents.parts if part.group != HEAD and not part.entries]
+    others = [
+        part for part in contents.parts if part.group != HEAD and not part.entries and part.name != LAST
+    ]
     lines = [f"Lore, {part.name}: {tokens(part.tokens)}" for part in others if part.group == LORE]
     lines += [f"{part.name}: {tokens(part.tokens)}" for part in others if part.group == CARDS]
     kept = [part for part in others if part.group in {PINS, SUMMARY, SECRETS}]
@@ -98,9 +101,9 @@ def _head(contents: Contents) -> list[str]:
 
 def _story(contents: Contents) -> list[str]:
     parts = [part for part in contents.parts if part.entries]
-    return [f"{part.group}: {tokens(part.tokens)} in {_entries(part.entries)}" for part in parts] or [
-        "Nothing has happened yet."
-    ]
+    lines = [f"{part.group}: {tokens(part.tokens)} in {_entries(part.entries)}" for part in parts]
+    last = [f"{part.group}: {tokens(part.tokens)}, {LAST}" for part in contents.parts if part.name == LAST]
+    return [*(lines or ["Nothing has happened yet."]), *last]
 
 
 def _room(contents: Contents) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bot.errors import BackendError
-from bot.prompt.replay import prompt_sha256, shortened_lengths
+from bot.prompt.replay import kept_head, prompt_sha256, shortened_lengths
 from bot.store.answers import AnswerRecord
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Making:
             stop=prompt.stop,
             max_tokens=prompt.max_tokens,
             prompt_sha256=prompt_sha256(self._backend.as_sent(prompt.messages, prompt.model)),
-            head=prompt.messages[0].content,
+            head=kept_head(prompt.messages[0].content, prompt.aside),
             window=tuple(entry.seq for entry in prompt.entries),
             shortened=shortened_lengths(prompt.entries),
             asked_at=self._asked_at,

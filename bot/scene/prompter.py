@@ -12,7 +12,7 @@ from bot.memory.witnesses import visible
 from bot.persona.persona import card
 from bot.prompt.answer import stop_sequences
 from bot.prompt.inspector import Contents, inspect, texts_of
-from bot.prompt.log import Head, cue, render, render_ahead, render_head
+from bot.prompt.log import Head, aside, aside_line, cue, render, render_ahead, render_head
 from bot.prompt.tokens import EstimatingCounter, entry_tokens
 from bot.prompt.window import Budget, Window, head_tokens, longest_turn, plan
 from bot.scene.counting import Encoders, ServerCounter
@@ -48,11 +48,13 @@ AFTER_REFUSAL = 1.25
 class Prompt:
     """A prompt that fits.
 
-    `entries` are what it was rendered from, `others` the names that must not speak in the answer, `counted`
-    the entries whose count is new. `as_of` is how often the log had changed by then.
+    `entries` are what it was rendered from, `aside` what it tells behind them, `others` the names that must
+    not speak in the answer, `counted` the entries whose count is new. `as_of` is how often the log had
+    changed by then.
     """
 
     messages: tuple[ChatMessage, ...]
+    aside: str
     entries: tuple[Entry, ...]
     max_tokens: int
     tokens: TokenCount
@@ -141,6 +143,7 @@ class Prompter:
             messages=messages,
             entries=tuple(entries),
             max_tokens=budget.reserve,
+            aside=aside(head),
             tokens=counter.total(head, entries, persona.name),
             context_length=budget.context_length,
             model=model,
@@ -176,7 +179,7 @@ class Prompter:
         if isinstance(counter, ServerCounter):
             known = known_to(head, lead) if lead else head
             bare = replace(head, story=())
-            await counter.prime([*map(render_head, (head, bare)), *texts_of(known, speaker)])
+            await counter.prime([*_texts(head), render_head(bare), *texts_of(known, speaker)])
             entries = await counter.counted(tuple(scene.window.entries))
         head, budget = plan(head, context_length, wanted, counter, counter.scale)
         if lead:
@@ -265,7 +268,7 @@ class Prompter:
         head = await self._head(scene, context_length, self._personas.get(scene.record.lead))
         entries = tuple(scene.window.entries)
         if isinstance(counter, ServerCounter):
-            await counter.prime([render_head(head), render_head(replace(head, story=()))])
+            await counter.prime(_texts(head))
             entries = await counter.counted(entries)
         else:
             entries = tuple(replace(one, tokens=entry_tokens(one, counter)) for one in entries)
@@ -311,11 +314,20 @@ class Prompter:
 
     async def _head(self, scene: Scene, context_length: int, persona: Persona | None) -> Head:
         lore = await self._lore.standing(scene, context_length)
-        cast = (self._personas.get(slug) for slug in scene.cast)
-        cards = tuple(card(one, lasting(scene.record, one)) for one in cast if one)
+        cast = [one for one in map(self._personas.get, scene.cast) if one]
+        cards = tuple(card(one, lasting(scene.record, one)) for one in cast)
         pins, secrets = await standing(self._store, scene.id, context_length)
         story = await self._stories.told(scene, persona)
-        return Head(scene.record.title, scene.record.premise, cards, lore, pins, story, secrets)
+        return Head(
+            scene.record.title,
+            scene.record.premise,
+            cards,
+            lore,
+            pins,
+            story,
+            secrets,
+            secrets_last=not all(one.narrator for one in cast),
+        )
 
     async def _count(self, scene: Scene, counter: ServerCounter) -> tuple[Entry, ...]:
         """Count the entries that are new to this tokenizer. What is edited meanwhile is counted next time."""
@@ -355,7 +367,8 @@ class Prompter:
 
 def _texts(head: Head) -> list[str]:
     """Give the texts whose tokens a plan needs: the head whole, without its secrets, without the story."""
-    return [render_head(one) for one in (head, replace(head, secrets=()), replace(head, story=()))]
+    fronts = [render_head(one) for one in (head, replace(head, secrets=()), replace(head, story=()))]
+    return [*fronts, *filter(None, [aside_line(head)])]
 
 
 def _coming(scene: Scene) -> int:

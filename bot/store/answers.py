@@ -25,8 +25,9 @@ class AnswerRecord:
 
     `model` is the server's name for it, None where it lists none. `sampling` is what was sent, seed included.
     `prompt_sha256` is that of the messages as they were sent (`bot.prompt.replay.prompt_sha256`), `head` is
-    the text in front of the log. `window` are the entries that stood in the prompt, by their `seq`;
-    `shortened` tells of those that may have stood there without their middle how many characters they had.
+    the text in front of the log, with what was told behind it (`bot.prompt.replay.kept_head`). `window` are
+    the entries that stood in the prompt, by their `seq`; `shortened` tells of those that may have stood there
+    without their middle how many characters they had.
     Sizes are in tokens, None where the server did not say; `prompt_tokens` is `exact` if a tokenizer counted
     it. `asked_at` is when the prompt was made, in Unix seconds; `first_token_s` and `seconds` count from when
     the server had a place for it.

@@ -182,9 +182,9 @@ personas = Table(
     sqlite_autoincrement=True,
 )
 
-# The texts that stood in front of the log (instructions, scene, cards) when answers were given, by their
-# SHA-256 in hex: a card or premise that is changed later does not change what an earlier prompt was.
-# One that no answer refers to any more goes with the last that did.
+# The texts that stood in front of the log (instructions, scene, cards) when answers were given, and behind a
+# form feed what was told behind the log, by their SHA-256 in hex: a card or premise that is changed later
+# does not change what an earlier prompt was. One that no answer refers to any more goes with the last one.
 heads = Table(
     "heads",
     metadata,

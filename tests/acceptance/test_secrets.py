@@ -50,8 +50,8 @@ async def test_only_the_narrator_is_told_a_secret_and_only_the_game_master_sees_
 
     marta, narrator = (chat.body["messages"] for chat in model.chats)
     assert "nightshade" not in str(marta)
-    assert narrator[0]["content"].endswith(f"do not say it:\n- {DUKE}")
-    assert marta[0]["content"] == narrator[0]["content"][: len(marta[0]["content"])]
+    assert narrator[-1]["content"].endswith(f"do not say it:\n  - {DUKE}]\n[The Narrator answers.]")
+    assert narrator[0] == marta[0], "what all are told comes first, and is read but once"
     for look in looks:
         assert "nightshade" not in look.content + str(look.embeds)
     assert offered == []
