@@ -63,7 +63,7 @@ class MemoryCommands(commands.GroupCog, group_name="memory", group_description="
         await interaction.followup.send(fitting(lines) or NOTHING_FOUND, ephemeral=True)
 
     @app_commands.command(description="Have a fact remembered word for word, whatever else is forgotten")
-    @app_commands.describe(text="The fact, as short as it can be")
+    @app_commands.describe(text="The fact, as short as it can be; all players and characters will know it")
     async def pin(  # noqa: D102
         self, interaction: Interaction, text: app_commands.Range[str, 1, PIN_CHARACTERS]
     ) -> None:
@@ -107,7 +107,7 @@ class MemoryCommands(commands.GroupCog, group_name="memory", group_description="
     @app_commands.command(name="list", description="Show what is pinned, and how much is remembered")
     async def list_(self, interaction: Interaction) -> None:  # noqa: D102
         scene = self._here(interaction)
-        pins = await self._knowledge.pins(scene)
+        pins = await self._knowledge.pins(scene, asker(interaction, scene))
         lines = [f"`#{one.id}` {shortened(one.text)}" for one in pins]
         lines = lines or ["Nothing is pinned. `/memory pin` or *Apps > Remember this* on a message does it."]
         told = await self._memories.overview(scene)
@@ -127,7 +127,8 @@ class MemoryCommands(commands.GroupCog, group_name="memory", group_description="
 
     @unpin.autocomplete("pin")
     async def _pins_there(self, interaction: Interaction, current: str) -> list[app_commands.Choice[str]]:
-        pins = await self._knowledge.pins(self._here(interaction))
+        scene = self._here(interaction)
+        pins = await self._knowledge.pins(scene, asker(interaction, scene))
         return among([(shortened(one.text, 100), f"#{one.id}") for one in pins], current)
 
     @forget.autocomplete("entry")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bot.errors import TableError
-from bot.memory.witnesses import audience_of, member
+from bot.memory.witnesses import audience_of, knows, member
 from bot.prompt.log import PINNED, UNTOLD
 from bot.prompt.tokens import EstimatingCounter
-from bot.store import knowledge, log, summaries
+from bot.store import knowledge, log, pins, summaries
 from bot.store.records import EntryKind, Pin, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bot.clock import Clock
+    from bot.persona.persona import Persona
     from bot.scene.scene import Scene
     from bot.store.connection import Connection
     from bot.store.records import Entry, Session
@@ -33,14 +34,26 @@ NO_SUCH = "/secret list shows them."
 
 
 async def standing(
-    store: Store, scene_id: int, context_length: int
+    store: Store, scene: Scene, persona: Persona | None, context_length: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give what is pinned in a scene, and what is secret, for the prompt's head: the latest that fits."""
+    """Give the latest pins that a persona knows of, and the latest secrets, that fit into the prompt's head.
+
+    A pinned message is known to those who were there, as anything that was said; what players put into words
+    themselves, to all. No persona stands for those who were there all the time.
+    """
+
+    def is_known(pin: Pin) -> bool:
+        if pin.entry is None:
+            return True
+        if persona is None:
+            return pin.entry.audience is None
+        return knows(persona.slug, persona.narrator, pin.entry, scene.stays)
+
     async with store.read() as connection:
-        pins = [shortened(pin.text) for pin in await knowledge.pins_of(connection, scene_id)]
-        secrets = [secret.text for secret in await knowledge.secrets_of(connection, scene_id)]
+        there = await pins.of_scene(connection, scene.id)
+        secrets = [secret.text for secret in await knowledge.secrets_of(connection, scene.id)]
     room = context_length // SHARE
-    return _latest(pins, room), _latest(secrets, room)
+    return _latest([shortened(pin.text) for pin in there if is_known(pin)], room), _latest(secrets, room)
 
 
 def shortened(text: str, characters: int = PIN_CHARACTERS) -> str:
@@ -84,6 +97,10 @@ class Ken:
             return member(self.asker.member_id) in audience_of(entry)
         return self.session_of(entry.seq) in self.played
 
+    def covers_pin(self, pin: Pin) -> bool:
+        """Tell whether the asker may know of a pin: what was said and pinned is no more public for that."""
+        return pin.entry is None or pin.pinned_by == self.asker.member_id or self.covers(pin.entry)
+
     def session_of(self, seq: int) -> int:
         """Give the number of the session that a place in the log belongs to."""
         return max((one.number for one in self.sessions if one.first_seq <= seq), default=1)
@@ -101,6 +118,11 @@ async def ken_of(connection: Connection, scene_id: int, asker: Asker) -> Ken:
     return Ken(asker, there, frozenset(played))
 
 
+async def pins_known(connection: Connection, scene_id: int, ken: Ken) -> list[Pin]:
+    """Give what is pinned in a scene, oldest first, as far as somebody may know of it."""
+    return [pin for pin in await pins.of_scene(connection, scene_id) if ken.covers_pin(pin)]
+
+
 class Knowledge:
     """Keeps pins and secrets. Every refusal is a TableError that says what to do."""
 
@@ -110,10 +132,10 @@ class Knowledge:
 
     # -- pins ---------------------------------------------------------------------------------------------
 
-    async def pins(self, scene: Scene) -> list[Pin]:
-        """Give what is pinned, oldest first."""
+    async def pins(self, scene: Scene, asker: Asker) -> list[Pin]:
+        """Give what is pinned, oldest first, as far as the asker may know of it."""
         async with self._store.read() as connection:
-            return await knowledge.pins_of(connection, scene.id)
+            return await pins_known(connection, scene.id, await ken_of(connection, scene.id, asker))
 
     async def pin(self, scene: Scene, text: str, asker: Asker) -> Pin:
         """Pin a fact in a player's own words."""
@@ -122,8 +144,9 @@ class Knowledge:
             raise TableError("There is nothing to pin in that.")
         async with self._store.transaction() as tx:
             await self._require_room(tx, scene, line)
-            pin_id = await knowledge.pin(tx, scene.id, line, asker.member_id, self._clock.now())
-        return Pin(pin_id, line, asker.member_id, self._clock.now())
+            now = self._clock.now()
+            pin_id = await pins.keep(tx, scene.id, line, asker.member_id, now)
+        return Pin(pin_id, line, asker.member_id, now)
 
     async def pin_message(self, scene: Scene, message_id: int, asker: Asker) -> Pin:
         """Pin what a message of the scene shows: while it is edited or deleted, so is the pin."""
@@ -133,13 +156,13 @@ class Knowledge:
                 raise TableError("That message belongs to no story that is played here.")
             if not (await ken_of(tx, scene.id, asker)).covers(entry):
                 raise TableError("Your character was not there, and cannot remember it.")
-            await self._require_room(tx, scene, _told(entry))
-            now = self._clock.now()
-            pin_id = await knowledge.pin(tx, scene.id, "", asker.member_id, now, entry_id=entry.id)
-        return Pin(pin_id, _told(entry), asker.member_id, now, entry.id)
+            pin = Pin(0, "", asker.member_id, self._clock.now(), entry)
+            await self._require_room(tx, scene, pin.text)
+            pin_id = await pins.keep(tx, scene.id, "", pin.pinned_by, pin.created_at, entry_id=entry.id)
+        return replace(pin, id=pin_id)
 
     async def _require_room(self, tx: Connection, scene: Scene, text: str) -> None:
-        there = await knowledge.pins_of(tx, scene.id)
+        there = await pins.of_scene(tx, scene.id)
         if any(pin.text == text for pin in there):
             raise TableError("That is pinned already.")
         if len(there) >= PINS:
@@ -151,13 +174,13 @@ class Knowledge:
     async def unpin(self, scene: Scene, wanted: str, asker: Asker) -> Pin:
         """Take a pin out that the asker has pinned; who directs the scene takes out any."""
         async with self._store.transaction() as tx:
-            there = await knowledge.pins_of(tx, scene.id)
+            there = await pins_known(tx, scene.id, await ken_of(tx, scene.id, asker))
             pin = next((one for one in there if wanted in {f"#{one.id}", one.text}), None)
             if pin is None:
                 raise TableError(f"Nothing like “{wanted[:80]}” is pinned here.", hint=NO_PIN)
             if not asker.directs and pin.pinned_by != asker.member_id:
                 raise TableError(f"<@{pin.pinned_by}> has pinned that, and can take it out.")
-            await knowledge.unpin(tx, pin.id)
+            await pins.remove(tx, pin.id)
             await summaries.strike(tx, scene.id, PINNED)
         return pin
 
@@ -195,7 +218,3 @@ class Knowledge:
             await knowledge.remove_secret(tx, secret.id)
             await summaries.strike(tx, scene.id, UNTOLD)
         return secret
-
-
-def _told(entry: Entry) -> str:
-    return f"{entry.speaker}: {entry.text}" if entry.speaker else entry.text

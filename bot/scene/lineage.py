@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.prompt.log import PINNED
-from bot.store import knowledge, log, recall, summaries
+from bot.store import log, pins, recall, summaries
 
 if TYPE_CHECKING:
     from bot.memory.embedding import Embedding
@@ -30,7 +30,7 @@ class Lineage:
         the memories that were taken out of the log, in whichever scenes: take them out of windows too.
         """
         await self._stories.changed(tx, entry.scene_id, entry.seq)
-        if await knowledge.is_pinned(tx, entry.id):
+        if await pins.has(tx, entry.id):
             await summaries.strike(tx, entry.scene_id, PINNED)
         memories = await recall.memories_of(tx, entry.id)
         for one in memories:

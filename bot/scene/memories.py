@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import TableError
-from bot.scene.knowledge import Asker, Ken, ken_of, shortened
+from bot.scene.knowledge import Asker, Ken, ken_of, pins_known, shortened
 from bot.scene.recalling import LEAST_MEANING
 from bot.store import knowledge, log
 from bot.store.records import Entry, EntryKind
@@ -107,7 +107,7 @@ class Memories:
         """Give what the asker may know of a scene as JSON in UTF-8; secrets are for who directs it alone."""
         async with self._store.read() as connection:
             ken = await ken_of(connection, scene.id, asker)
-            pins = await knowledge.pins_of(connection, scene.id)
+            pins = await pins_known(connection, scene.id, ken)
             secrets = await knowledge.secrets_of(connection, scene.id) if asker.directs else []
             entries = await log.since(connection, scene.id, 0)
         story = await self._stories.story(scene, None) if ken.whole else ""

@@ -316,7 +316,7 @@ class Prompter:
         lore = await self._lore.standing(scene, context_length)
         cast = [one for one in map(self._personas.get, scene.cast) if one]
         cards = tuple(card(one, lasting(scene.record, one)) for one in cast)
-        pins, secrets = await standing(self._store, scene.id, context_length)
+        pins, secrets = await standing(self._store, scene, persona, context_length)
         story = await self._stories.told(scene, persona)
         return Head(
             scene.record.title,

@@ -1,4 +1,4 @@
-"""Who was there and when, what was pinned, whispered or is kept secret."""
+"""Who was there and when, what was whispered or is kept secret."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, insert, select, text, update
 
-from bot.store.memory_tables import pins, presence, secrets, sessions, whispers
-from bot.store.records import Pin, Secret, Session, Stay, Whisper
+from bot.store.memory_tables import presence, secrets, sessions, whispers
+from bot.store.records import Secret, Session, Stay, Whisper
 from bot.store.tables import entries, turns
 
 if TYPE_CHECKING:
@@ -104,51 +104,6 @@ async def spoke_in(connection: Connection, scene_id: int, member_id: int) -> set
         if rows.first():
             numbers.add(one.number)
     return numbers
-
-
-# -- pins -------------------------------------------------------------------------------------------------
-
-
-async def pins_of(connection: Connection, scene_id: int) -> list[Pin]:
-    """Give what is pinned in a scene, oldest first; of what was said, the words as they are now."""
-    rows = await connection.execute(
-        select(pins, entries.c.speaker, entries.c.text.label("said"))
-        .outerjoin(entries, entries.c.id == pins.c.entry_id)
-        .where(pins.c.scene_id == scene_id)
-        .order_by(pins.c.id)
-    )
-    return [
-        Pin(
-            row.id,
-            row.text if row.entry_id is None else f"{row.speaker}: {row.said}" if row.speaker else row.said,
-            row.pinned_by,
-            row.created_at,
-            row.entry_id,
-        )
-        for row in rows
-    ]
-
-
-async def pin(
-    tx: Connection, scene_id: int, fact: str, by: int, at: float, *, entry_id: int | None = None
-) -> int:
-    """Pin a fact, or an entry (then no second copy of its text is kept), and give the pin's id."""
-    values = {"scene_id": scene_id, "entry_id": entry_id, "pinned_by": by, "created_at": at}
-    done = await tx.execute(
-        insert(pins).values(text=fact if entry_id is None else "", **values).returning(pins.c.id)
-    )
-    return int(done.scalar_one())
-
-
-async def is_pinned(connection: Connection, entry_id: int) -> bool:
-    """Tell whether an entry is pinned."""
-    rows = await connection.execute(select(pins.c.id).where(pins.c.entry_id == entry_id).limit(1))
-    return rows.first() is not None
-
-
-async def unpin(tx: Connection, pin_id: int) -> None:
-    """Take a pin out."""
-    await tx.execute(delete(pins).where(pins.c.id == pin_id))
 
 
 # -- secrets ----------------------------------------------------------------------------------------------

@@ -94,13 +94,23 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A fact that players want remembered word for word. `entry_id` is the entry that says it, if any."""
+    """A fact that players want remembered word for word.
+
+    It is the `fact` that one of them put into words, or, where that is empty, what an `entry` says.
+    """
 
     id: int
-    text: str
+    fact: str
     pinned_by: int
     created_at: float
-    entry_id: int | None = None
+    entry: Entry | None = None
+
+    @property
+    def text(self) -> str:
+        """What is pinned."""
+        if self.entry is None:
+            return self.fact
+        return f"{self.entry.speaker}: {self.entry.text}" if self.entry.speaker else self.entry.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,13 @@ async def test_a_message_is_pinned_from_its_menu_and_its_pin_goes_as_it_goes(
         assert (await remember(table, said, table.ann)).content == "⚠ That is pinned already."
         assert "Your character was not there" in (await remember(table, said, table.cleo)).content
         assert "belongs to no story" in (await remember(table, pinned, table.bob)).content
+        assert "Nothing is pinned." in (await table.command("memory list", who=table.cleo)).content
+        offered = await table.room.autocomplete(
+            table.cleo, table.campaign, "memory unpin", {"pin": ""}, focused="pin"
+        )
+        [taken_along] = (await table.command("memory export", who=table.cleo)).attachments
+        assert offered == []
+        assert b"Quillfeather" not in taken_along.data
         first = await system_of(table, model, "what did he swear?")
 
         await table.room.edit(said, "I swear by Quillfeather that I stay.")
