@@ -8,6 +8,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.memory.secrets import is_watchable
 from bot.scene.knowledge import shortened
 from cogs.choices import among, directs, fitting, may_direct
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     Interaction = discord.Interaction[Hearthside]
 else:
     Interaction = discord.Interaction
+
+WATCHED = "An answer that would repeat it is stopped before anybody sees it."
+UNWATCHED = "It is too short to be watched for: say it in a sentence, or an answer may let it slip."
 
 
 @app_commands.guild_only()
@@ -37,9 +41,10 @@ class SecretCommands(
     async def add(  # noqa: D102  # Discord shows the description above
         self, interaction: Interaction, text: app_commands.Range[str, 1, 500]
     ) -> None:
-        await self._knowledge.add_secret(self._kept(interaction), text, interaction.user.id)
+        added = await self._knowledge.add_secret(self._kept(interaction), text, interaction.user.id)
+        watch = WATCHED if is_watchable(added.text) else UNWATCHED
         await interaction.response.send_message(
-            "The narrator knows. An answer that would repeat it is stopped before anybody sees it. "
+            f"The narrator knows. {watch} "
             "`/secret remove` takes it back, or lets it out once the players have found out.",
             ephemeral=True,
         )

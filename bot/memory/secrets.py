@@ -97,7 +97,7 @@ class Watch:
         return Sight(end if held is None else self._words[held].start)
 
     def _know(self, place: int, words: Sequence[str]) -> None:
-        if len(words) < 2:  # one word alone is said all the time
+        if len(words) < 2:  # it may be said of anything
             return
         if len(words) < RUN or not _is_unspaced(words):
             bag = _Bag(
@@ -196,6 +196,11 @@ class _Long:
 
 
 _Triple = tuple[str, str, str]
+
+
+def is_watchable(text: str) -> bool:
+    """Tell whether a secret is watched for: a single word is not, it may be said of anything."""
+    return len(_content(text)) > 1
 
 
 @lru_cache(maxsize=256)  # every answer of a scene asks

@@ -18,6 +18,7 @@ async def test_only_the_narrator_is_told_a_secret_and_only_the_game_master_sees_
         added = await table.command("secret add", {"text": DUKE})
         assert added.ephemeral
         assert DUKE not in added.content
+        assert "is stopped before anybody sees it" in added.content
         for name in ("Marta", "Narrator"):
             said = await table.says(table.ann, f"{name}, how did the duke die?")
             await table.shows(TEXT, since=said.cursor)
@@ -47,6 +48,8 @@ async def test_only_the_narrator_is_told_a_secret_and_only_the_game_master_sees_
         listed = await table.command("secret list")
         assert "is a secret already" in (await table.command("secret add", {"text": DUKE})).content
         removed = await table.command("secret remove", {"secret": "#1"})
+        short = await table.command("secret add", {"text": "The nightshade."})
+        await table.command("secret remove", {"secret": "#2"})
 
     marta, narrator = (chat.body["messages"] for chat in model.chats)
     assert "nightshade" not in str(marta)
@@ -57,6 +60,7 @@ async def test_only_the_narrator_is_told_a_secret_and_only_the_game_master_sees_
     assert offered == []
     assert b"nightshade" not in exported.data
     assert DUKE.encode() in whole.data
+    assert "too short to be watched for" in short.content
     assert listed.ephemeral
     assert DUKE in listed.content
     assert DUKE in removed.content
