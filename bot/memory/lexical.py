@@ -15,6 +15,8 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bot.memory.places import BUCKET
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -31,11 +33,6 @@ AROUND = REACHES[1]
 
 LEAST_TELLING = 0.5
 """Words less telling than this share of the most telling one prove nothing."""
-
-BUCKET = 8
-"""Entries that are looked at together at first, when the places worth a closer look are found."""
-SPREAD = (1.0, 0.6, 0.3, 0.3)
-"""What a word is worth so many buckets away."""
 
 _, _CLOSE, _WIDE, _WIDEST = (
     tuple(1 - distance / (reach + 1) for distance in range(reach + 1)) for reach in REACHES
@@ -64,21 +61,6 @@ def evidence(count: int, entries: int) -> float:
     """Give what finding a word proves that `count` of so many entries have."""
     share = telling(count, entries) / telling(1, entries)
     return share if share >= LEAST_TELLING else 0.0
-
-
-def places(words: Iterable[Word], most: int) -> list[int]:
-    """Give the buckets (rows divided by `BUCKET`) that have most of the words, with those beside them."""
-    scores: dict[int, float] = {}
-    for word in words:
-        best: dict[int, float] = {}
-        for bucket in {row // BUCKET for row in word.rows}:
-            for distance, share in enumerate(SPREAD):
-                for other in (bucket - distance, bucket + distance):
-                    if best.get(other, 0.0) < share:
-                        best[other] = share
-        for bucket, share in best.items():
-            scores[bucket] = scores.get(bucket, 0.0) + share * word.telling
-    return sorted(scores, key=lambda one: (-scores[one], one))[:most]
 
 
 @dataclass(frozen=True, slots=True)

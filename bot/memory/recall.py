@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bot.memory import query
-from bot.memory.lexical import AROUND, BUCKET, Scored, Scorer, Word, combined, evidence, places, telling
+from bot.memory.lexical import AROUND, Scored, Scorer, Word, combined, evidence, telling
+from bot.memory.places import BUCKET, Places
 from bot.store import recall as stored
 
 if TYPE_CHECKING:
@@ -112,26 +112,26 @@ async def _words(connection: Connection, scene_ids: Sequence[int], text: str) ->
     words = query.words(text)
     counts = await stored.counts(connection, scene_ids, words, MOST_HITS)
     entries = sum((await stored.sizes(connection, scene_ids)).values())
-    wanted: dict[int, str] = {}
+    wanted: list[int] = []
     budget = ALL_HITS
     for number in sorted(range(len(words)), key=lambda one: counts[one]):
         if counts[number] and (counts[number] <= budget or not wanted):
-            wanted[number] = words[number]
+            wanted.append(number)
             budget -= counts[number]
-    hits = await stored.hits(connection, scene_ids, wanted, MOST_HITS)
+    hits = await stored.hits(connection, scene_ids, [words[number] for number in wanted], MOST_HITS)
     return [
-        Word(
-            [hit.row for hit in group],
-            telling(counts[number], entries),
-            evidence(counts[number], entries),
-        )
-        for number, group in groupby(hits, key=lambda hit: hit.word)
+        Word(rows, telling(counts[number], entries), evidence(counts[number], entries))
+        for number, rows in zip(wanted, hits, strict=True)
     ]
 
 
 async def _wanted(words: Sequence[Word], near: Mapping[int, float]) -> list[int]:
     """Give the buckets worth a closer look: those with most of the words, those nearest in meaning."""
-    found = dict.fromkeys(places(words, MOST_PLACES))
+    places = Places(words)
+    for word in words:
+        places.add(word)
+        await asyncio.sleep(0)
+    found = dict.fromkeys(places.best(MOST_PLACES))
     await asyncio.sleep(0)
     by_meaning = sorted(near, key=lambda row: -near[row])
     found.update(dict.fromkeys([row // BUCKET for row in by_meaning][:MEANT_PLACES]))

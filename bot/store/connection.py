@@ -80,6 +80,8 @@ class Connection:
         if compiled is None:
             compiled = self._compiled[statement] = self._compile(statement, values)
         parameters = tuple(values[name] for name in compiled.names)
+        if not self._blocking.in_transaction():
+            self._blocking.begin()  # sends nothing yet; what is read next is read of the same state
         try:
             cursor, rows = await self._driver().fetched("execute", compiled.sql, parameters)
         except sqlite3.Error as error:

@@ -5,36 +5,29 @@ An entry is a row of the index: `scene_id << 32 | seq`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+from dataclasses import fields
+from typing import TYPE_CHECKING
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import insert, select, text
 
-from bot.store.log import entry_of
 from bot.store.memory_tables import recalled
-from bot.store.records import EntryKind
+from bot.store.records import Entry, EntryKind
 from bot.store.scenes import fact, set_fact
 from bot.store.tables import entries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bot.store.connection import Connection
-    from bot.store.records import Entry
 
-TOLD = (EntryKind.PLAYER, EntryKind.ANSWER, EntryKind.OPENING, EntryKind.NOTE)
+_TOLD = "kind IN ('player', 'answer', 'opening', 'note')"
 """What is indexed: what happened at the table. Lore and memories repeat what is kept elsewhere."""
 ROW_BITS = 32
 MERGED_PAGES = 64
 """How much of the index one step of `merge` rewrites: some 10 ms."""
 
 _ROW = entries.c.scene_id.op("<<")(ROW_BITS).op("|")(entries.c.seq)
-
-
-class Hit(NamedTuple):
-    """A word of a query, by its number there, in a row of the index."""
-
-    word: int
-    row: int
 
 
 def row_of(entry: Entry) -> int:
@@ -52,97 +45,104 @@ async def counts(
 
     Words are letters and digits: nothing of a query language can be in them.
     """
-    if not words or not scene_ids:
-        return []
-    one = "SELECT {word} AS word, count(*) AS hits FROM ({found} LIMIT {most})"
-    parts = (
-        one.format(word=number, found=_FOUND.format(word=number, scene=int(scene)), most=int(most))
-        for scene in scene_ids
-        for number in range(len(words))
-    )
-    rows = await connection.execute(text(" UNION ALL ".join(parts)), _quoted(words))
-    sums = [0] * len(words)
-    for row in rows:
-        sums[row.word] += row.hits
-    return sums
+    values = {"words": _quoted(words), "scenes": json.dumps(scene_ids), "most": most}
+    found = (await connection.repeat(_COUNTS, values)).rows
+    return [count for _, count in found] if scene_ids else [0] * len(words)
 
 
 async def hits(
-    connection: Connection, scene_ids: Sequence[int], words: Mapping[int, str], most: int
-) -> list[Hit]:
-    """Give where those scenes have each word, the latest `most` of each scene, in ascending order."""
-    if not words or not scene_ids:
-        return []
-    one = "SELECT {word} AS word, rowid AS place FROM ({found} ORDER BY rowid DESC LIMIT {most})"
-    parts = (
-        one.format(word=number, found=_FOUND.format(word=number, scene=int(scene)), most=int(most))
-        for scene in scene_ids
-        for number in words
-    )
-    found = await connection.execute(
-        text(f"{' UNION ALL '.join(parts)} ORDER BY word, place"), _quoted(words)
-    )
-    return [Hit(one.word, one.place) for one in found]
+    connection: Connection, scene_ids: Sequence[int], words: Sequence[str], most: int
+) -> list[list[int]]:
+    """Give where those scenes have each word, the latest `most` of each scene, as ascending rows."""
+    values = {"words": _quoted(words), "scenes": json.dumps(scene_ids), "most": most}
+    found: list[list[int]] = [[] for _ in words]
+    for word, rows in (await connection.repeat(_HITS, values)).rows:
+        found[word] += json.loads(rows)
+    for rows in found:
+        rows.sort()
+    return found
 
 
-_FOUND = (
-    "SELECT rowid FROM passages WHERE passages MATCH :w{word}"
-    " AND rowid BETWEEN {scene} << 32 AND ({scene} << 32) + 4294967295"
+# A list for each word and scene comes back as one text: every row of a result takes the interpreter's lock.
+_ASKED = """
+    WITH asked AS (
+        SELECT words.key AS word, words.value AS said, scenes.value << 32 AS first
+        FROM json_each(:words) AS words CROSS JOIN json_each(:scenes) AS scenes
+    )
+"""
+_FOUND = """
+    SELECT rowid FROM passages WHERE passages MATCH said AND rowid BETWEEN first AND first + 4294967295
+"""
+_COUNTS = text(
+    f"{_ASKED} SELECT word, sum((SELECT count(*) FROM ({_FOUND} LIMIT :most))) FROM asked"  # noqa: S608  # all of it stands above
+    " GROUP BY word ORDER BY word"
+)
+_HITS = text(
+    f"{_ASKED} SELECT word, (SELECT json_group_array(rowid)"  # noqa: S608  # as above
+    f" FROM ({_FOUND} ORDER BY rowid DESC LIMIT :most)) FROM asked"
 )
 
 
-def _quoted(words: Sequence[str] | Mapping[int, str]) -> dict[str, str]:
-    numbered = words.items() if isinstance(words, dict) else enumerate(words)
-    return {f"w{number}": f'"{word}"' for number, word in numbered}
+def _quoted(words: Iterable[str]) -> str:
+    return json.dumps([f'"{word}"' for word in words])
 
 
 async def sizes(connection: Connection, scene_ids: Sequence[int]) -> dict[int, int]:
     """Give the latest place in each scene's log, which is about how many entries it has."""
-    rows = await connection.execute(
-        select(entries.c.scene_id, func.max(entries.c.seq).label("latest"))
-        .where(entries.c.scene_id.in_(scene_ids))
-        .group_by(entries.c.scene_id)
-    )
-    return {row.scene_id: row.latest for row in rows}
+    found = await connection.repeat(_SIZES, {"scenes": json.dumps(scene_ids)})
+    return {scene: latest for scene, latest in found.rows if latest}
+
+
+_SIZES = text("SELECT value, (SELECT max(seq) FROM entries WHERE scene_id = value) FROM json_each(:scenes)")
 
 
 async def lengths(connection: Connection, ranges: Sequence[tuple[int, int]]) -> dict[int, int]:
     """Give how long entries are, in characters, by row, for ranges of rows of which each is in one scene."""
-    one = (
-        "SELECT scene_id << 32 | seq AS place, length(text) AS length FROM entries"
-        " WHERE scene_id = {scene} AND seq BETWEEN {first} AND {last}"
-        " AND kind IN ('player', 'answer', 'opening', 'note')"
+    found = await connection.repeat(_LENGTHS, {"ranges": json.dumps(ranges)})
+    return dict(found.rows)
+
+
+_LENGTHS = text(
+    f"""
+    WITH wanted AS (
+        SELECT json_extract(value, '$[0]') AS first, json_extract(value, '$[1]') AS last
+        FROM json_each(:ranges)
     )
-    parts = [
-        one.format(scene=int(first) >> ROW_BITS, first=_seq(first), last=_seq(last)) for first, last in ranges
-    ]
-    if not parts:
-        return {}
-    found = await connection.execute(text(" UNION ALL ".join(parts)))
-    return {one.place: one.length for one in found}
+    SELECT scene_id << 32 | seq, length(text) FROM wanted CROSS JOIN entries
+    WHERE scene_id = first >> 32 AND seq BETWEEN first & 4294967295 AND last & 4294967295 AND {_TOLD}
+    """  # noqa: S608  # all of it stands above
+)
 
 
 async def rows_of(connection: Connection, entry_ids: Sequence[int]) -> dict[int, int]:
     """Give the rows of entries, by their id; those that are gone are left out."""
-    found = await connection.execute(
-        select(entries.c.id, _ROW.label("place")).where(entries.c.id.in_(entry_ids))
-    )
-    return {one.id: one.place for one in found}
+    found = await connection.repeat(_ROWS_OF, {"ids": json.dumps(entry_ids)})
+    return dict(found.rows)
+
+
+_ROWS_OF = text(
+    "SELECT entries.id, scene_id << 32 | seq FROM json_each(:ids) CROSS JOIN entries ON entries.id = value"
+)
 
 
 async def at(connection: Connection, rows: Sequence[int]) -> dict[int, Entry]:
     """Give what was told in those rows, by row; those that are gone are left out."""
-    by_scene: dict[int, list[int]] = {}
-    for row in rows:
-        by_scene.setdefault(row >> ROW_BITS, []).append(_seq(row))
-    found = {}
-    for scene_id, seqs in by_scene.items():
-        query = select(entries).where(
-            entries.c.scene_id == scene_id, entries.c.seq.in_(seqs), entries.c.kind.in_(TOLD)
-        )
-        for one in await connection.execute(query):
-            found[scene_id << ROW_BITS | one.seq] = entry_of(one)
-    return found
+    found = await connection.repeat(_AT, {"rows": json.dumps(rows)})
+    told = (dict(zip(_COLUMNS, one, strict=True)) for one in found.rows)
+    return {
+        row_of(entry): entry
+        for entry in (Entry(**{**values, "kind": EntryKind(values["kind"])}) for values in told)
+    }
+
+
+_COLUMNS = tuple(each.name for each in fields(Entry))
+_AT = text(
+    f"""
+    SELECT {", ".join(f"entries.{name}" for name in _COLUMNS)}
+    FROM json_each(:rows) AS wanted CROSS JOIN entries
+    WHERE scene_id = wanted.value >> 32 AND seq = wanted.value & 4294967295 AND {_TOLD}
+    """  # noqa: S608  # a record's own names
+)
 
 
 async def merge(tx: Connection, *, begin: bool) -> bool:
@@ -152,10 +152,6 @@ async def merge(tx: Connection, *, begin: bool) -> bool:
     await tx.exec_driver_sql(f"INSERT INTO passages (passages, rank) VALUES ('merge', {pages})")  # noqa: S608  # a number
     after = (await tx.exec_driver_sql("SELECT total_changes()")).scalar_one()
     return bool(after - before >= 2)  # so says https://www.sqlite.org/fts5.html#the_merge_command
-
-
-def _seq(row: int) -> int:
-    return row & ((1 << ROW_BITS) - 1)
 
 
 async def want_cleared(tx: Connection) -> None:
