@@ -21,6 +21,7 @@ from bot.model.embeddings import EmbeddingModel, EmbeddingServer
 from bot.persona.library import PersonaLibrary
 from bot.persona.personas import Personas
 from bot.scene.adapters import Adapters
+from bot.scene.asking import Parrots
 from bot.scene.chronicler import Chronicler
 from bot.scene.direction import Direction
 from bot.scene.forgetting import Forgetting
@@ -34,6 +35,7 @@ from bot.scene.model_choices import ModelChoices
 from bot.scene.prompter import Prompter
 from bot.scene.recalling import Recalling
 from bot.scene.reports import Reports
+from bot.scene.rewriting import Rewriting
 from bot.scene.stories import Stories
 from bot.scene.summarising import Summarising
 from bot.scene.swaps import Swaps
@@ -122,9 +124,11 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         embedding = Embedding(store, Vectors(store), make_embedder(settings, clock), clock)
         closing.push_async_callback(embedding.aclose)
         recall = Recall(store, embedding.vectors, embedding)
-        recalling = Recalling(store, recall, personas, clock)
+        parrots = Parrots()
+        rewriting = Rewriting(backends, models, parrots) if settings.recall_rewrite else None
+        recalling = Recalling(store, recall, personas, clock, rewriting=rewriting)
         answering = Answering(store, personas, backends, stage, prompter, lore, recalling, models, clock, rng)
-        writing = Chronicler(backends, prompter)
+        writing = Chronicler(backends, prompter, parrots)
         summarising = Summarising(store, stories, prompter, writing, personas, clock)
         warming = Warming(backends, prompter, summarising, personas, models, clock)
         closing.push_async_callback(warming.aclose)

@@ -87,6 +87,11 @@ class Settings(BaseSettings):
         default=None,
         description="A GGUF embedding model to run on the CPU. It counts where EMBEDDING_URL is empty.",
     )
+    recall_rewrite: bool = Field(
+        default=False,
+        description="Have the model say what to search memories for, before each answer: one more request for"
+        " each, which takes the place of the cached prompt on servers with a single slot.",
+    )
     personas_dir: Path = Field(default=PROJECT / "personas", description="The folder of persona files.")
     listen: bool = Field(
         default=True,

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 import structlog
 
 from bot.chat import ChatRequest, Sampling
-from bot.errors import PromptTooLongError, SetupError
+from bot.errors import PromptTooLongError
 from bot.memory.chronicle import UnfitSummaryError, checked, excerpt, request
-from bot.model.gguf_header import read_gguf_header
-from bot.prompt.answer import AnswerFilter
 from bot.prompt.text import clean
+from bot.scene.asking import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from bot.memory.chronicle import Line
     from bot.memory.summary import Bounds
     from bot.model.backend import Backend
     from bot.model.backends import Backends
+    from bot.scene.asking import Parrots
     from bot.scene.counting import ServerCounter
     from bot.scene.prompter import Prompter
     from bot.scene.scene import Scene
@@ -33,17 +30,15 @@ REFUSALS = 3
 TEMPERATURE, WARMER = 0.2, 0.2
 # What a model may put in front of its summary as if it were a name; nobody at a table is called that.
 CALLED = "Summary"
-# In the metadata of the bundled model, and of no other: it cannot sum anything up.
-PARROT = "hearthside.corpus_version"
 
 
 class Chronicler:
     """Writes one summary after the other."""
 
-    def __init__(self, backends: Backends, prompter: Prompter) -> None:
+    def __init__(self, backends: Backends, prompter: Prompter, parrots: Parrots) -> None:
         self._backends = backends
         self._prompter = prompter
-        self._parrots: dict[Path, bool] = {}
+        self._parrots = parrots
         self._log = structlog.get_logger("hearthside.summary")
 
     async def write(
@@ -62,7 +57,7 @@ class Chronicler:
         """
         if not source:
             return ""
-        if not limits.read or await self._is_parrot(backend, model):
+        if not limits.read or await self._parrots.would_answer(backend, model):
             return excerpt(source, limits.summary, counter.count)
         messages = request(source, limits.summary, level)
         for attempt in range(REFUSALS):
@@ -88,7 +83,7 @@ class Chronicler:
         async def work() -> None:
             nonlocal said
             if not scene.answering:  # else the turn comes first, and may change what is to be summed up
-                said = await _read(backend, asked)
+                said = clean(await said_by(backend, asked, CALLED))
 
         scene.read_ahead = 0  # another prompt takes the place of what the server has cached of the scene's
         while not await self._backends.spare(backend, work):
@@ -97,37 +92,9 @@ class Chronicler:
                 return None
         return said
 
-    async def _is_parrot(self, backend: Backend, model: str | None) -> bool:
-        """Tell whether it is the bundled model that would be asked."""
-        path = backend.model_path(model)
-        if path is None:
-            return False
-        if path not in self._parrots:
-            self._parrots[path] = await asyncio.to_thread(_is_marked, path)
-        return self._parrots[path]
-
-
-async def _read(backend: Backend, asked: ChatRequest) -> str:
-    """Give the model's answer without its thoughts."""
-    answer, reason = AnswerFilter(CALLED), None
-    async with contextlib.aclosing(backend.stream(asked)) as deltas:
-        async for delta in deltas:
-            answer.feed(delta.text)
-            reason = delta.finish_reason or reason
-            if answer.done:
-                break
-    return clean(answer.finish(reason))
-
 
 async def _counting(counter: ServerCounter, text: str) -> Callable[[str], int]:
     """Give what counts parts of a text: by their share of it, since a server is asked only once."""
     await counter.prime([text])
     tokens, length = counter.count(text), max(len(text), 1)
     return lambda part: -(-tokens * len(part) // length)
-
-
-def _is_marked(path: Path) -> bool:
-    try:
-        return PARROT in read_gguf_header(path)
-    except SetupError:
-        return False

@@ -10,19 +10,20 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from bot.memory.lexical import AROUND
-from bot.memory.witnesses import audience, audience_of, knows
+from bot.memory.witnesses import audience, audience_of, knows, visible
 from bot.prompt.tokens import EstimatingCounter
 from bot.scene.knowledge import shortened
 from bot.store import knowledge, log, recall, scenes
 from bot.store.records import Entry, EntryKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bot.clock import Clock
     from bot.memory.recall import Hit, Recall
     from bot.persona.persona import Persona
     from bot.persona.personas import Personas
+    from bot.scene.rewriting import Rewriting
     from bot.scene.scene import Scene
     from bot.store.connection import Connection
     from bot.store.records import SceneRecord, Stay
@@ -79,12 +80,15 @@ class Recalling:
         personas: Personas,
         clock: Clock,
         *,
+        rewriting: Rewriting | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
+        """Without `rewriting` what the players said is searched with as it is."""
         self._store = store
         self._recall = found
         self._personas = personas
         self._clock = clock
+        self._rewriting = rewriting
         self._patience_s = patience_s
         self._tokens = EstimatingCounter().count
         self._others: WeakKeyDictionary[Scene, tuple[float, list[SceneRecord]]] = WeakKeyDictionary()
@@ -97,8 +101,12 @@ class Recalling:
         given without.
         """
         try:
+            others = await self._other_scenes(scene)
+            if not scene.record.window_start and not others:
+                return
+            asked = await self._query(scene, persona, whispered)
             async with asyncio.timeout(self._patience_s):
-                memories = await self._remembered(scene, persona, whispered)
+                memories = await self._remembered(scene, persona, asked, others, whispered)
             if memories:
                 await self._tell(scene, memories)
         except TimeoutError:
@@ -106,12 +114,23 @@ class Recalling:
         except Exception:  # noqa: BLE001  # a memory less must not cost a turn
             self._log.exception("recall_broke", scene=scene.id, persona=persona.slug)
 
-    async def _remembered(self, scene: Scene, persona: Persona, whispered: str | None) -> list[Memory]:
+    async def _query(self, scene: Scene, persona: Persona, whispered: str | None) -> str:
+        """Give what is searched with: the last that the players said, behind what the model makes of it."""
+        heard = _heard(scene, persona, whispered)
+        asked = _asked(heard)
+        if asked and self._rewriting:
+            asked = f"{await self._rewriting.query(scene, persona, heard)}\n{asked}"
+        return asked
+
+    async def _remembered(
+        self,
+        scene: Scene,
+        persona: Persona,
+        asked: str,
+        others: Sequence[SceneRecord],
+        whispered: str | None,
+    ) -> list[Memory]:
         """Find what the persona remembers now; oldest first."""
-        others = await self._other_scenes(scene)
-        if not scene.record.window_start and not others:
-            return []
-        asked = _asked(scene, persona, whispered)
         if not asked:
             return []
         scene_ids = [scene.id, *(one.id for one in others)]
@@ -146,12 +165,11 @@ class Recalling:
         stays = {scene.id: scene.stays}
         for one in others:
             stays[one.id] = await knowledge.stays_of(connection, one.id)
-        told = await self._told_already(connection, scene)
+        told = await self._told_already(connection, scene, persona)
         room = self._budget(scene)
 
         def tellable(entry: Entry) -> bool:
-            known = knows(persona.slug, persona.narrator, entry, stays[entry.scene_id])
-            return known and (entry.audience is None or whispered is not None)
+            return _witnessed(scene, persona, entry, stays) and _is_among(entry, whispered)
 
         # Nor does what stands beside it come up for the words of what is not to be told.
         told.update(hit.row for hit in hits if hit.named and not tellable(hit.entry))
@@ -186,10 +204,12 @@ class Recalling:
         context = scene.last_answer.context_length if scene.last_answer else ASSUMED_CONTEXT
         return context // BUDGET_SHARE
 
-    async def _told_already(self, connection: Connection, scene: Scene) -> set[int]:
-        """Give the rows of what memories in the window speak of."""
-        there = [entry.id for entry in scene.window.entries if entry.kind is EntryKind.MEMORY]
-        return await recall.rows_recalled(connection, there)
+    async def _told_already(self, connection: Connection, scene: Scene, persona: Persona) -> set[int]:
+        """Give the rows of what memories in the window speak of, as far as the persona is told them."""
+        known = visible(scene.window.entries, persona.slug, persona.narrator, scene.stays)
+        return await recall.rows_recalled(
+            connection, [one.id for one in known if one.kind is EntryKind.MEMORY]
+        )
 
     def _audience(
         self,
@@ -201,12 +221,7 @@ class Recalling:
         """Give who may know of a memory: those of the cast who were there; None if they all were."""
         cast = [one for slug in scene.cast if (one := self._personas.get(slug))]
         were_there = [
-            one.slug
-            for one in cast
-            if all(
-                knows(one.slug, one.narrator, source.entry, stays[source.entry.scene_id])
-                for source in sources
-            )
+            one.slug for one in cast if all(_witnessed(scene, one, source.entry, stays) for source in sources)
         ]
         if whispered is not None:
             named = audience_of(sources[0].entry) or frozenset(were_there)
@@ -257,16 +272,30 @@ class Recalling:
         return entry
 
 
-def _asked(scene: Scene, persona: Persona, whispered: str | None) -> str:
-    """Give the players' last messages that the persona heard, the latest first."""
-    heard = [
-        entry.text
-        for entry in scene.window.entries
-        if entry.kind is EntryKind.PLAYER
-        and knows(persona.slug, persona.narrator, entry, scene.stays)
-        and (entry.audience is None or whispered)
-    ]
-    return "\n".join(reversed(heard[-SAID:]))
+def _heard(scene: Scene, persona: Persona, whispered: str | None) -> list[Entry]:
+    """Give what the persona heard of what stands in the window; whispers only for a whisper."""
+    known = visible(scene.window.entries, persona.slug, persona.narrator, scene.stays)
+    return [entry for entry in known if _is_among(entry, whispered)]
+
+
+def _asked(heard: Iterable[Entry]) -> str:
+    """Give the players' last messages, the latest first."""
+    said = [entry.text for entry in heard if entry.kind is EntryKind.PLAYER]
+    return "\n".join(reversed(said[-SAID:]))
+
+
+def _witnessed(scene: Scene, persona: Persona, entry: Entry, stays: Mapping[int, Sequence[Stay]]) -> bool:
+    """Tell whether a persona knows of an entry; a narrator of another scene, too, only if it was in that."""
+    there = stays[entry.scene_id]
+    was_in = entry.scene_id == scene.id or any(stay.persona == persona.slug for stay in there)
+    return was_in and knows(persona.slug, persona.narrator, entry, there)
+
+
+def _is_among(entry: Entry, whispered: str | None) -> bool:
+    """Tell whether an entry may come up for an answer: what was whispered only among those who know it."""
+    return entry.audience is None or (
+        whispered is not None and audience_of(entry) <= frozenset(whispered.split(","))
+    )
 
 
 def _convinces(hit: Hit) -> bool:

@@ -13,6 +13,7 @@ from bot.memory.summary import PUBLIC, cover
 from bot.model.backend import Backend
 from bot.model.backends import Backends
 from bot.prompt.log import STORY
+from bot.scene.asking import Parrots
 from bot.scene.chronicler import Chronicler
 from bot.scene.prompter import Prompt, Prompter
 from bot.scene.scene import Turn
@@ -66,7 +67,7 @@ class Campaign(Sitting):
             self.store,
             self.stories,
             self.prompter,
-            Chronicler(self.backends, self.prompter),
+            Chronicler(self.backends, self.prompter, Parrots()),
             self.personas,
             self.clock,
         )

@@ -11,10 +11,13 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.memory.recall import Recall
-from bot.scene.recalling import Recalling
-from bot.store.records import Entry, EntryKind, Stay
+from bot.prompt.tokens import EstimatingCounter
+from bot.scene.recalling import ASSUMED_CONTEXT, BUDGET_SHARE, MOST_MEMORIES, Recalling
+from bot.store import knowledge, log, scenes
+from bot.store.records import Entry, EntryKind, SceneState, Stay
 from bot.store.store import Store
 from tests.scene.sitting import Sitting, shelf
+from tests.store.story import TAVERN, line, scene
 
 PROMISE = "I promise Tobin twelve silver crowns for the ferry to Vellmoor."
 QUESTION = "How many silver crowns for the ferry to Vellmoor?"
@@ -35,6 +38,16 @@ class Evening(Sitting):
         for entry in list(self.scene.window.entries):
             self.scene.window.discard(entry.id)
         self.scene.change(window_start=start)
+
+    async def another(self, *said: str, cast: tuple[str, ...] = ("marta",)) -> None:
+        """Have things said in another scene of the server, in which those were."""
+        async with self.store.transaction() as tx:
+            scene_id = await scenes.create(
+                tx, scene(channel_id=TAVERN + 1, title="The Ferry", state=SceneState.ENDED)
+            )
+            await knowledge.arrive(tx, scene_id, cast, first_seq=0)
+            for seq, text in enumerate(said, 1):
+                await log.append(tx, line(scene_id, seq, text))
 
     async def remembered(self, persona: str = "narrator", whispered: str | None = None) -> list[Entry]:
         """Give the memories in the window after somebody has taken the word."""
@@ -83,6 +96,85 @@ async def test_a_whisper_comes_back_in_whispers_alone(evening: Evening) -> None:
     assert await evening.remembered("marta") == []
     [memory] = await evening.remembered("marta", "@7,marta")
     assert memory.audience == "@7,marta"
+
+
+@pytest.mark.parametrize(("persona", "whispered"), [("marta", "marta,@8"), ("narrator", "narrator,@8")])
+async def test_a_whisper_does_not_come_back_in_the_whispers_of_others(
+    evening: Evening, persona: str, whispered: str
+) -> None:
+    await evening.play(PROMISE, audience="marta,@7")
+    await evening.says(QUESTION, audience=whispered)
+    assert await evening.remembered(persona, whispered) == []
+    assert await evening.remembered("wren", "wren,@8") == []
+
+
+async def test_what_one_is_told_in_a_whisper_keeps_nobody_else_from_remembering_it(evening: Evening) -> None:
+    await evening.play(PROMISE)
+    await evening.says(QUESTION, audience="marta,@7")
+    [whispered] = await evening.remembered("marta", "marta,@7")
+    assert whispered.audience == "marta,@7"
+    await evening.says(QUESTION)
+    assert await evening.remembered("marta") == [whispered]
+    _, public = await evening.remembered("wren")
+    assert PROMISE in public.text
+    assert public.audience is None
+
+
+async def test_of_another_scene_only_those_know_who_were_in_it_even_if_they_narrate(evening: Evening) -> None:
+    await evening.another(PROMISE, *(f"I count {number} gulls." for number in range(20)))
+    await evening.says(QUESTION)
+    assert await evening.remembered("wren") == []
+    assert await evening.remembered("narrator") == []
+    [memory] = await evening.remembered("marta")
+    assert memory.text.startswith("earlier, The Ferry, session 1: ")
+    assert memory.audience == "marta"
+
+
+async def test_a_narrator_who_was_in_another_scene_knows_of_it(evening: Evening) -> None:
+    await evening.another(PROMISE, *(f"I count {number} gulls." for number in range(20)), cast=("narrator",))
+    await evening.says(QUESTION)
+    [memory] = await evening.remembered("narrator")
+    assert memory.audience == "narrator"
+
+
+async def test_memories_come_in_the_order_in_which_they_happened_with_what_stands_beside_them(
+    evening: Evening,
+) -> None:
+    chatter = [f"We talk of the weather, verse {number}." for number in range(40)]
+    oath = "I swear on the silver crowns of Vellmoor that the ferry will be paid."
+    await evening.play("We reach the quay.", PROMISE, "He spits into his hand.", *chatter, oath, *chatter)
+    await evening.says(QUESTION)
+    first, second = await evening.remembered()
+    assert first.seq < second.seq
+    assert first.text == (
+        f'earlier, session 1: Mira: "We reach the quay." Mira: "{PROMISE}" Mira: "He spits into his hand."'
+    )
+    assert f'Mira: "{oath}"' in second.text
+
+
+async def test_memories_have_a_budget_and_what_stands_in_the_window_is_none(evening: Evening) -> None:
+    chatter = [f"We talk of the weather, verse {number}." for number in range(40)]
+    promises = [
+        told
+        for number in range(5)
+        for told in (f"{PROMISE[:-1]} on day {number}. {'Ever so ' * 40}", *chatter)
+    ]
+    await evening.play(*promises)
+    await evening.says(PROMISE)
+    await evening.says(QUESTION)
+    memories = await evening.remembered()
+    assert 0 < len(memories) < MOST_MEMORIES
+    tokens = EstimatingCounter().count
+    assert sum(tokens(one.text) for one in memories) <= ASSUMED_CONTEXT // BUDGET_SHARE
+    assert all("on day" in one.text for one in memories)
+
+
+async def test_a_text_of_100_kb_is_remembered_by_its_beginning(evening: Evening) -> None:
+    await evening.play(f"{PROMISE} {'blah ' * 20_000}")
+    await evening.says(f"{QUESTION} {'NEAR( OR * ' * 10_000}")
+    [memory] = await evening.remembered()
+    assert PROMISE in memory.text
+    assert len(memory.text) < 1000
 
 
 @pytest.mark.parametrize("how", ["broken", "slow"])
