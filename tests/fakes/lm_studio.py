@@ -1,4 +1,10 @@
-"""LM Studio, from its REST documentation: `/api/v1/models` and `models/load`, and `/api/v0/models` before."""
+"""LM Studio, from its documentation's sources (lmstudio-ai/docs, `1_developer/2_rest`).
+
+`list.md`: what `/api/v1/models` lists (`key`, `loaded_instances`, `config.context_length`, `quantization`).
+`load.md`: what `/api/v1/models/load` takes, `context_length` beside `model`, and gives back. `endpoints.md`:
+`/api/v0/models` before 0.4. That it refuses to load with fields it does not know is told in
+lmstudio-ai/lmstudio-bug-tracker#2024, without its words.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +45,10 @@ class FakeLMStudio(DialectServer):
         return None
 
     async def _load_named(self, body: dict[str, Any]) -> web.Response:
-        name, length = str(body["model"]), body.get("config", {}).get("context_length")
+        name, length = str(body["model"]), body.get("context_length")
+        if unknown := sorted(body.keys() - _LOAD_FIELDS):
+            error = {"type": "invalid_request", "message": f"Unrecognized key(s) in object: {unknown}"}
+            return web.json_response({"error": error}, status=400)
         if name not in self.folder or name in self.refuses:
             return self._no_such_model(name)
         if not await self._load(name, alone=False):
@@ -47,7 +56,8 @@ class FakeLMStudio(DialectServer):
             return web.json_response(failed, status=500)
         if length:
             self.contexts[name] = length
-        return web.json_response({"model_instance_id": name, "load_time_seconds": 9.1})
+        loaded = {"type": "llm", "instance_id": name, "load_time_seconds": 9.1, "status": "loaded"}
+        return web.json_response(loaded)
 
     async def _load_in_time(self, body: dict[str, Any]) -> web.Response | None:
         name = str(body["model"])
@@ -84,6 +94,15 @@ class FakeLMStudio(DialectServer):
         }
 
 
+_LOAD_FIELDS = {
+    "model",
+    "context_length",
+    "eval_batch_size",
+    "flash_attention",
+    "num_experts",
+    "offload_kv_cache_to_gpu",
+    "echo_load_config",
+}
 _EMBEDDER = {
     "type": "embedding",
     "key": EMBEDDER,

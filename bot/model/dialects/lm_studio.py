@@ -1,7 +1,8 @@
 """LM Studio, which loads the model that a request names (just in time).
 
-Source: its REST documentation, `/api/v1/models` (0.4 on) and the older `/api/v0/models`, and its list of the
-parameters that chat completions take; `min_p` is not on that list, but on its own chat route's, and is sent.
+Source: its documentation (lmstudio-ai/docs, `1_developer/2_rest`: `list.md` and `load.md` for what 0.4 has at
+`/api/v1/models`, `endpoints.md` for the older `/api/v0/models`; `3_openai-compat/chat-completions.md` for the
+parameters that chats take). `min_p` is not on that list, but on its own chat route's, and is sent.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class LmStudio(PlainOpenAI):
     async def _load(self, model: str) -> None:
         body: dict[str, Any] = {"model": model}
         if self.site.context:
-            body["config"] = {"context_length": self.site.context}
+            body["context_length"] = self.site.context
         seconds = self.site.patience
         try:
             await self.site.post("/api/v1/models/load", body, timeout_s=seconds)
