@@ -1,6 +1,10 @@
-"""llama.cpp's server as a router, from `tools/server/README.md`, "Using multiple models".
+"""llama.cpp's server as a router, from ggml-org/llama.cpp, `tools/server/README.md`, "Using multiple models".
 
-What one model's server does is tested on the real one; its build in `xllamacpp` has no router.
+From there: `/models` with `status.value` (unloaded, loading, loaded, sleeping; `failed` and `exit_code`
+where a model would not load), `status.args`, `path` and `architecture.output_modalities`; `/models/load`;
+the `model` and `autoload` parameters of GET routes; loading what a request names. Not from there: the words
+of its errors. `/models/sse`, which tells how far a model has come, is not used: asking `/models` says that
+it loads. What one model's server does is tested on the real one; its build in `xllamacpp` has no router.
 """
 
 from __future__ import annotations
@@ -39,6 +43,9 @@ class FakeLlamaRouter(DialectServer):
         for card in cards["data"]:
             model = self.folder[card["id"]]
             card |= {"path": f"/models/{model.name}-{model.quantization}.gguf", "status": self._status(model)}
+            card["architecture"] = {"input_modalities": ["text"], "output_modalities": ["text"]}
+        decider = {"id": "decider", "status": {"value": "unloaded"}}
+        cards["data"].append(decider | {"architecture": {"output_modalities": ["decisions"]}})
         return cards
 
     async def _own(self, request: web.Request, recorded: Recorded) -> web.StreamResponse | None:

@@ -28,6 +28,7 @@ from bot.model.dialects.reading import (
     quantization_in,
     read_models,
     text,
+    texts,
     whole,
 )
 from bot.model.dialects.vllm import NO_THINKING
@@ -137,7 +138,7 @@ async def probe(site: Site, listing: Any, properties: Mapping[str, Any]) -> Llam
 
 async def _probe_router(site: Site, listing: Any) -> LlamaRouter:
     """Find out what a router has; a model that is not loaded is asked nothing, for that would load it."""
-    models = list(in_order(map(_routed, entries(listing)), site.usual))
+    models = list(in_order(map(_routed, filter(_writes, entries(listing))), site.usual))
     served = Served(
         tuple(models), Capabilities(caches_prefix=True), digest("llama.cpp", [m.name for m in models[:1]])
     )
@@ -242,6 +243,12 @@ def _routed(item: dict[str, Any]) -> ModelInfo:
         loaded=status.get("value") in _LOADED,
         size_bytes=whole(mapping(item.get("meta")).get("size")),
     )
+
+
+def _writes(item: dict[str, Any]) -> bool:
+    """Tell a model that answers in text from one that only decides or embeds, as newer routers do."""
+    given = texts(mapping(item.get("architecture")).get("output_modalities"))
+    return not given or "text" in given
 
 
 def _context(properties: Mapping[str, Any]) -> int | None:
