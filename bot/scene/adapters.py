@@ -72,10 +72,11 @@ class Adapters:
         backend = self._backends.at_hand(wanted, scene.id if scene else 0)
         if backend is None:
             return "No server is up that could be asked for it."
-        if backend.has_lora(adapter):
+        there = {info.name.lower(): info for info in await backend.adapters()}
+        info = there.get(adapter.name.lower())
+        if backend.has_lora(adapter) and not (info and _is_at_another(info, adapter.scale)):
             return ""
-        there = {info.name.lower() for info in await backend.adapters()}
-        if adapter.name.lower() in there and backend.capabilities.loads_loras:
+        if info and backend.capabilities.loads_loras:
             await backend.load_adapter(adapter)
         if backend.has_lora(adapter):
             return ""
@@ -84,6 +85,11 @@ class Adapters:
             f"⚠ {sentence(backend.name)}, which answers now, has no adapter of that name (it has: {known}):"
             f" {persona.name} speaks without it there."
         )
+
+
+def _is_at_another(info: AdapterInfo, scale: float) -> bool:
+    """Tell whether it is applied to everybody, with another scale: 0 is that of a server asked each time."""
+    return info.loaded and bool(info.scale) and info.scale != scale
 
 
 def _shown(info: AdapterInfo) -> str:

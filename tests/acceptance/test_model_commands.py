@@ -184,6 +184,15 @@ async def test_adapters_are_listed_and_set_for_one_character_and_taken_back(
     assert not [text for _, text in table.spoken() if "has no LoRA adapter" in text]
 
 
+async def test_another_scale_is_loaded_where_an_adapter_has_one_for_everybody(table: Tabletop) -> None:
+    async with FakeTabbyAPI() as server, table.bot(server.url, MODEL_API_KEY="the-key"):
+        for scale in (1.0, 0.5):
+            chosen = await table.command("model lora", {"persona": "marta", "adapter": "elf", "scale": scale})
+            assert f"speaks with the adapter `elf` at {scale:g}." in chosen.content
+            assert server.active == {"elf": scale}
+        assert "`elf` at 0.5, `dwarf` (not loaded)" in (await table.command("model lora")).content
+
+
 async def test_what_was_chosen_for_a_character_is_there_after_a_restart(table: Tabletop) -> None:
     async with ScriptedModelServer(dialect="vllm", models=("llama", "qwen", "elf")) as model:
         async with table.bot(model.url):
