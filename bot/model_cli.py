@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from dataclasses import replace
@@ -58,8 +59,8 @@ def _add_plan(commands: Commands) -> None:
         ("--vocabulary", "number of tokens"),
     ):
         numbers.add_argument(name, type=int, metavar="N", help=text)
-    numbers.add_argument("--parameters", type=float, metavar="BILLIONS", help="size of the model")
-    numbers.add_argument("--bits", type=float, default=4.89, help="bits per weight (default: 4.89, Q4_K_M)")
+    numbers.add_argument("--parameters", type=_finite, metavar="BILLIONS", help="size of the model")
+    numbers.add_argument("--bits", type=_finite, default=4.89, help="bits per weight (default: 4.89, Q4_K_M)")
     command.set_defaults(command=_plan)
 
 
@@ -101,13 +102,24 @@ def _add_use(command: argparse.ArgumentParser) -> None:
     use.add_argument("--parallel", type=int, default=1, help="scenes answered at the same time (default: 1)")
     use.add_argument("--kv", default="f16", metavar="TYPE", help="type of the KV cache: f16, q8_0, q4_0 ...")
     use.add_argument("--quant", default="Q4_K_M", help="of a known model (default: Q4_K_M)")
-    use.add_argument("--vram", type=float, metavar="GIB", help="the GPU's memory (default: this machine's)")
-    use.add_argument("--ram", type=float, metavar="GIB", help="memory (default: this machine's)")
-    use.add_argument("--gpu-bandwidth", type=float, default=0, metavar="GB/S", help="of the GPU's memory")
+    use.add_argument("--vram", type=_finite, metavar="GIB", help="the GPU's memory (default: this machine's)")
+    use.add_argument("--ram", type=_finite, metavar="GIB", help="memory (default: this machine's)")
+    use.add_argument("--gpu-bandwidth", type=_finite, default=0, metavar="GB/S", help="of the GPU's memory")
     use.add_argument(
-        "--ram-bandwidth", type=float, default=50, metavar="GB/S", help="of the RAM (default: 50)"
+        "--ram-bandwidth", type=_finite, default=50, metavar="GB/S", help="of the RAM (default: 50)"
     )
     command.add_argument("--json", action="store_true", help="for programs")
+
+
+def _finite(text: str) -> float:
+    """Read a number, which neither infinity nor a mistake in arithmetic is."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+_finite.__name__ = "number"  # what argparse calls it where it is none
 
 
 def _inspect(options: argparse.Namespace) -> int:

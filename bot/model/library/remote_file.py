@@ -81,5 +81,9 @@ class _RemoteFile(io.RawIOBase):
             raise SetupError(
                 f"{self._url} answers {error.code} {error.reason}.", hint="Check the address."
             ) from None
+        except urllib.error.URLError as error:
+            raise SetupError(
+                f"{self._url} does not answer ({error.reason}).", hint="Check the network."
+            ) from None
         except (OSError, HTTPException, ValueError) as error:
-            raise SetupError(f"{self._url} does not answer ({error}).", hint="Check the network.") from None
+            raise SetupError(f"{self._url} broke off ({error}).", hint="Try again.") from None
