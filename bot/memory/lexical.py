@@ -38,6 +38,7 @@ _, _CLOSE, _WIDE, _WIDEST = (
     tuple(1 - distance / (reach + 1) for distance in range(reach + 1)) for reach in REACHES
 )
 _CLOSE_REACH, _WIDE_REACH = REACHES[1:3]
+_CLOSE_BY = [(offset, _CLOSE[abs(offset)]) for offset in range(-_CLOSE_REACH, _CLOSE_REACH + 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +124,13 @@ class Scorer:
         return Scored((own, close, wide, widest), proved)
 
     def _length_around(self, row: int) -> float:
-        there = [
-            (_CLOSE[abs(other - row)], self._lengths[other])
-            for other in range(row - _CLOSE_REACH, row + _CLOSE_REACH + 1)
-            if other in self._lengths
-        ]
-        return sum(share * length for share, length in there) / sum(share for share, _ in there)
+        total = shares = 0.0
+        for offset, share in _CLOSE_BY:
+            length = self._lengths.get(row + offset)
+            if length is not None:
+                total += share * length
+                shares += share
+        return total / shares
 
     def _norm(self, length: float, share: float) -> float:
         return SATURATION * (1 - share + share * length / self._mean)

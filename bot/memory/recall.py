@@ -82,12 +82,19 @@ class Recall:
         Only the first `MOST_SCENES` scenes are searched.
         """
         scene_ids = list(dict.fromkeys(scene_ids))[:MOST_SCENES]
-        meant = await self._by_meaning(scene_ids, text) if by_meaning else {}
+        meaning = asyncio.create_task(self._by_meaning(scene_ids, text, wanted=by_meaning))
+        try:
+            async with self._store.read() as connection:
+                words = await _words(connection, scene_ids, text) if by_words else []
+            places = await _places(words)
+            meant = await meaning
+        finally:
+            meaning.cancel()
+            await asyncio.gather(meaning, return_exceptions=True)
         async with self._store.read() as connection:
             rows = await stored.rows_of(connection, list(meant))
             near = {rows[entry_id]: cosine for entry_id, cosine in meant.items() if entry_id in rows}
-            words = await _words(connection, scene_ids, text) if by_words else []
-            wanted = await _wanted(words, near)
+            wanted = _wanted(places, near)
             lengths = await stored.lengths(connection, [_around(bucket) for bucket in wanted])
             scored = await _scored(words, lengths, wanted)
             sizes = await stored.sizes(connection, scene_ids)
@@ -99,9 +106,9 @@ class Recall:
             if row in there
         ]
 
-    async def _by_meaning(self, scene_ids: Sequence[int], text: str) -> dict[int, float]:
+    async def _by_meaning(self, scene_ids: Sequence[int], text: str, *, wanted: bool) -> dict[int, float]:
         """Give the nearest entries in meaning, by id, with their cosine."""
-        if self._vectors is None or self._embedding is None:
+        if not wanted or self._vectors is None or self._embedding is None:
             return {}
         vectors = await self._embedding.query(text[: query.MOST_CHARACTERS])
         return dict(await self._vectors.search(scene_ids, vectors, MOST_MEANT)) if vectors else {}
@@ -125,17 +132,19 @@ async def _words(connection: Connection, scene_ids: Sequence[int], text: str) ->
     ]
 
 
-async def _wanted(words: Sequence[Word], near: Mapping[int, float]) -> list[int]:
-    """Give the buckets worth a closer look: those with most of the words, those nearest in meaning."""
+async def _places(words: Sequence[Word]) -> list[int]:
+    """Give the buckets that have most of the words, letting the event loop go on after each word."""
     places = Places(words)
     for word in words:
         places.add(word)
         await asyncio.sleep(0)
-    found = dict.fromkeys(places.best(MOST_PLACES))
-    await asyncio.sleep(0)
-    by_meaning = sorted(near, key=lambda row: -near[row])
-    found.update(dict.fromkeys([row // BUCKET for row in by_meaning][:MEANT_PLACES]))
-    return list(found)
+    return places.best(MOST_PLACES)
+
+
+def _wanted(places: Sequence[int], near: Mapping[int, float]) -> list[int]:
+    """Give the buckets worth a closer look: those with most of the words, those nearest in meaning."""
+    nearest = sorted(near, key=lambda row: -near[row])[:MEANT_PLACES]
+    return list(dict.fromkeys([*places, *(row // BUCKET for row in nearest)]))
 
 
 def _around(bucket: int) -> tuple[int, int]:
