@@ -11,8 +11,9 @@ from bot.prompt.log import (
     INSTRUCTIONS,
     SPOKEN,
     Head,
-    aside_line,
     cue,
+    last_pins,
+    last_secrets,
     pins_text,
     render_head,
     secrets_text,
@@ -173,8 +174,8 @@ def _head_texts(head: Head) -> list[tuple[str, str, str]]:
 
 def _last_texts(head: Head) -> list[tuple[str, str, str]]:
     """Give the same of what stands after the log."""
-    text = aside_line(head)
-    return [(SECRETS, LAST, text)] if text else []
+    texts = ((PINS, LAST, last_pins(head)), (SECRETS, LAST, last_secrets(head)))
+    return [(group, name, f"{text}\n") for group, name, text in texts if text]
 
 
 def _history(entries: Sequence[Entry], counter: TokenCounter) -> list[Part]:

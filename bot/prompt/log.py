@@ -59,6 +59,14 @@ TABLES_OWN = frozenset({EntryKind.NOTE, EntryKind.LORE, EntryKind.MEMORY})
 
 
 @dataclass(frozen=True, slots=True)
+class OwnPin:
+    """A pinned fact that only some of the cast know, by their slugs."""
+
+    text: str
+    known_to: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """What stands in front of the log and does not change from turn to turn.
 
@@ -66,8 +74,8 @@ class Head:
     order of weight, example lines last: for a small context cards are shortened from their end. `lore` is
     what is always true of the world, and stands before the cards. `pins` are what the players want remembered
     word for word, `story` sums up what is no longer in the window, oldest first, `secrets` are what only the
-    narrator is told; they stand after the cards, in this order. With `secrets_last` the secrets stand at the
-    prompt's end instead, so that it begins alike whoever of the cast is asked.
+    narrator is told; they stand after the cards, in this order. `own_pins` stand at the prompt's end, and
+    with `secrets_last` the secrets too, so that it begins alike whoever of the cast is asked.
     """
 
     title: str
@@ -77,6 +85,7 @@ class Head:
     pins: tuple[str, ...] = ()
     story: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    own_pins: tuple[OwnPin, ...] = ()
     secrets_last: bool = False
 
 
@@ -116,16 +125,29 @@ def secrets_text(head: Head) -> str:
     return _listed(UNTOLD, head.secrets)
 
 
+def last_pins(head: Head) -> str:
+    """Give what a prompt says at its end of pinned facts."""
+    return _bracketed(_listed(PINNED, (pin.text for pin in head.own_pins)))
+
+
+def last_secrets(head: Head) -> str:
+    """Give what a prompt says at its end of secrets."""
+    return _bracketed(secrets_text(head)) if head.secrets_last else ""
+
+
 def aside(head: Head) -> str:
     """Give what a prompt tells at its end, before the cue, of what does not stand in its head."""
-    text = secrets_text(head) if head.secrets_last else ""
-    return f"[{hanging(text)}]" if text else ""
+    return "\n".join(filter(None, (last_pins(head), last_secrets(head))))
 
 
 def aside_line(head: Head) -> str:
     """Give the same as a line of its own, for what counts it; empty where there is none."""
     text = aside(head)
     return f"{text}\n" if text else ""
+
+
+def _bracketed(text: str) -> str:
+    return f"[{hanging(text)}]" if text else ""
 
 
 def _listed(heading: str, texts: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bot.errors import TableError
 from bot.memory.witnesses import audience_of, knows, member
-from bot.prompt.log import PINNED, UNTOLD
+from bot.prompt.log import PINNED, UNTOLD, OwnPin
 from bot.prompt.tokens import EstimatingCounter
 from bot.store import knowledge, log, pins, summaries
 from bot.store.records import EntryKind, Pin, Secret
@@ -33,27 +33,40 @@ NO_PIN = "/memory list shows what is pinned."
 NO_SUCH = "/secret list shows them."
 
 
-async def standing(
-    store: Store, scene: Scene, persona: Persona | None, context_length: int
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give the latest pins that a persona knows of, and the latest secrets, that fit into the prompt's head.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What prompts tell while it stands: the pins that all of the cast know, those of some, the secrets."""
 
-    A pinned message is known to those who were there, as anything that was said; what players put into words
-    themselves, to all. No persona stands for those who were there all the time.
+    pins: tuple[str, ...]
+    own_pins: tuple[OwnPin, ...]
+    secrets: tuple[str, ...]
+
+
+async def standing(store: Store, scene: Scene, cast: Sequence[Persona], context_length: int) -> Standing:
+    """Give the latest pins, and the latest secrets, that fit into a scene's prompts.
+
+    A pinned message is known to those of the cast who were there, as anything that was said; what players put
+    into words themselves, to all.
     """
 
-    def is_known(pin: Pin) -> bool:
-        if pin.entry is None:
-            return True
-        if persona is None:
-            return pin.entry.audience is None
-        return knows(persona.slug, persona.narrator, pin.entry, scene.stays)
+    def known_to(pin: Pin) -> frozenset[str]:
+        entry = pin.entry
+        if entry is None:
+            return everybody
+        return frozenset(one.slug for one in cast if knows(one.slug, one.narrator, entry, scene.stays))
 
     async with store.read() as connection:
         there = await pins.of_scene(connection, scene.id)
         secrets = [secret.text for secret in await knowledge.secrets_of(connection, scene.id)]
+    everybody = frozenset(one.slug for one in cast)
     room = context_length // SHARE
-    return _latest([shortened(pin.text) for pin in there if is_known(pin)], room), _latest(secrets, room)
+    told = [OwnPin(shortened(pin.text), known_to(pin)) for pin in there]
+    latest = told[len(told) - len(_latest([pin.text for pin in told], room)) :]
+    return Standing(
+        tuple(pin.text for pin in latest if pin.known_to == everybody),
+        tuple(pin for pin in latest if pin.known_to != everybody),
+        _latest(secrets, room),
+    )
 
 
 def shortened(text: str, characters: int = PIN_CHARACTERS) -> str:

@@ -92,7 +92,8 @@ class Outlook:
 
 def known_to(head: Head, persona: Persona) -> Head:
     """Give a head as one of the cast knows it: nobody but a narrator is told of secrets."""
-    return head if persona.narrator else replace(head, secrets=())
+    own = tuple(pin for pin in head.own_pins if persona.slug in pin.known_to)
+    return replace(head, own_pins=own, secrets=head.secrets if persona.narrator else ())
 
 
 class Prompter:
@@ -316,16 +317,17 @@ class Prompter:
         lore = await self._lore.standing(scene, context_length)
         cast = [one for one in map(self._personas.get, scene.cast) if one]
         cards = tuple(card(one, lasting(scene.record, one)) for one in cast)
-        pins, secrets = await standing(self._store, scene, persona, context_length)
+        kept = await standing(self._store, scene, cast, context_length)
         story = await self._stories.told(scene, persona)
         return Head(
             scene.record.title,
             scene.record.premise,
             cards,
             lore,
-            pins,
+            kept.pins,
             story,
-            secrets,
+            kept.secrets,
+            kept.own_pins,
             secrets_last=not all(one.narrator for one in cast),
         )
 

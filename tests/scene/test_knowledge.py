@@ -28,11 +28,10 @@ class Evening(Sitting):
 
     knowledge: Knowledge
 
-    async def told(self, slug: str | None) -> tuple[str, ...]:
-        """Give the pins in the prompt of a persona."""
-        persona = self.persona(slug) if slug else None
-        pinned, _ = await standing(self.store, self.scene, persona, 4096)
-        return pinned
+    async def told(self, slug: str = "") -> tuple[str, ...]:
+        """Give the pins in the prompts of a persona; of all of the cast, if none is named."""
+        kept = await standing(self.store, self.scene, [self.persona(one) for one in self.cast], 4096)
+        return (*kept.pins, *(pin.text for pin in kept.own_pins if slug in pin.known_to))
 
     async def listed(self, member_id: int, *, directs: bool = False) -> list[str]:
         """Give the pins that a member is shown."""
@@ -62,9 +61,8 @@ async def test_a_pinned_message_is_told_to_those_who_were_there(evening: Evening
     await evening.knowledge.pin_message(evening.scene, SHOWN_BY, Asker(MIRA, directs=False))
     await evening.knowledge.pin(evening.scene, DEBT, Asker(PAL, directs=False))
     said = f"Mira: {LEDGER}"
-    assert await evening.told("marta") == await evening.told("narrator") == (said, DEBT)
-    assert await evening.told("wren") == (DEBT,)
-    assert await evening.told(None) == (said, DEBT)
+    assert await evening.told("marta") == await evening.told("narrator") == (DEBT, said)
+    assert await evening.told("wren") == await evening.told() == (DEBT,)
 
 
 async def test_players_are_shown_the_pins_that_their_characters_know(evening: Evening) -> None:
@@ -88,7 +86,7 @@ async def test_a_whisper_that_were_pinned_would_stay_one(evening: Evening) -> No
     async with evening.store.transaction() as tx:
         await pins.keep(tx, evening.scene.id, "", MIRA, 0.0, entry_id=whispered.id)
     assert len(await evening.told("marta")) == len(await evening.told("narrator")) == 1
-    assert await evening.told("wren") == await evening.told(None) == ()
+    assert await evening.told("wren") == await evening.told() == ()
     await evening.says("Good evening.", author_id=PAL)
     assert await evening.listed(PAL) == []
     assert len(await evening.listed(MIRA)) == 1
