@@ -8,7 +8,6 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.errors import TableError
 from bot.scene.knowledge import PIN_CHARACTERS, shortened
 from bot.scene.memories import quote
 from cogs.choices import among, asker, fitting
@@ -117,12 +116,14 @@ class MemoryCommands(commands.GroupCog, group_name="memory", group_description="
     async def export(self, interaction: Interaction) -> None:  # noqa: D102
         scene = self._here(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
-        data = await self._memories.export(scene, asker(interaction, scene))
-        if len(data) > interaction.filesize_limit:
-            raise TableError(f"As a file it takes {len(data) / 1024**2:.1f} MiB, too much for Discord.")
+        who = asker(interaction, scene)
+        export = await self._memories.export(scene, who, interaction.filesize_limit)
         name = "".join(letter if letter.isalnum() else "-" for letter in scene.record.title)
+        ending = "json.gz" if export.is_packed else "json"
         await interaction.followup.send(
-            f"What you know of “{scene.record.title}”.", file=attached(data, f"{name}.json"), ephemeral=True
+            f"What you know of “{scene.record.title}”.",
+            file=attached(export.data, f"{name}.{ending}"),
+            ephemeral=True,
         )
 
     @unpin.autocomplete("pin")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bot.errors import TableError
-from bot.scene.knowledge import Asker, Ken, ken_of, pins_known, shortened
+from bot.scene.export import Export, exported
+from bot.scene.knowledge import Asker, Ken, ken_of, shortened
 from bot.scene.recalling import LEAST_MEANING
 from bot.store import knowledge, log
 from bot.store.records import Entry, EntryKind
@@ -83,11 +81,17 @@ class Memories:
         await self._table.forget(scene, entry.id)
 
     async def own(self, scene: Scene, text: str, asker: Asker) -> list[Entry]:
-        """Find what the asker may have forgotten and has all words of a text, the latest first."""
+        """Find what the asker may have forgotten that fits what they have typed so far.
+
+        First what has it all, the latest first, for the last word may be half a word; then what a search by
+        words finds, which knows other forms of a word, and letters without their accents.
+        """
         async with self._store.read() as connection:
             ken = await ken_of(connection, scene.id, asker)
             said = await log.saying(connection, scene.id, text.split()[:32], LOOKED_AT)
-        known = (entry for entry in said if ken.covers(entry))
+        hits = await self._recall.search([scene.id], text, LOOKED_AT, by_meaning=False)
+        found = {entry.id: entry for entry in [*said, *(hit.entry for hit in hits if hit.named)]}
+        known = (entry for entry in found.values() if ken.covers(entry))
         mine = (entry for entry in known if asker.directs or entry.author_id == asker.member_id)
         return list(islice(mine, OFFERED))
 
@@ -103,29 +107,9 @@ class Memories:
 
     # -- all of it ----------------------------------------------------------------------------------------
 
-    async def export(self, scene: Scene, asker: Asker) -> bytes:
-        """Give what the asker may know of a scene as JSON in UTF-8; secrets are for who directs it alone."""
-        async with self._store.read() as connection:
-            ken = await ken_of(connection, scene.id, asker)
-            pins = await pins_known(connection, scene.id, ken)
-            secrets = await knowledge.secrets_of(connection, scene.id) if asker.directs else []
-            entries = await log.since(connection, scene.id, 0)
-        story = await self._stories.story(scene, None) if ken.whole else ""
-        document: dict[str, Any] = {
-            "title": scene.record.title,
-            "premise": scene.record.premise,
-            "story": story,
-            "pins": [pin.text for pin in pins],
-            "sessions": [
-                {"number": one.number, "began": _at(one.started_at)}
-                for one in ken.sessions
-                if asker.directs or one.number in ken.played
-            ],
-            "entries": [_exported(entry, ken) for entry in entries if ken.covers(entry)],
-        }
-        if asker.directs:
-            document["secrets"] = [secret.text for secret in secrets]
-        return await asyncio.to_thread(_written, document)
+    async def export(self, scene: Scene, asker: Asker, most_bytes: int) -> Export:
+        """Give what the asker may know of a scene as a file. Raises TableError if it is too long for that."""
+        return await exported(self._store, self._stories, scene, asker, most_bytes)
 
     # -- telling it again ---------------------------------------------------------------------------------
 
@@ -193,22 +177,3 @@ def _cut(story: str) -> str:
             break
         shown.insert(0, shortened(paragraph, STORY_CHARACTERS))
     return "\n".join(shown)
-
-
-def _written(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, indent=2).encode()
-
-
-def _exported(entry: Entry, ken: Ken) -> dict[str, Any]:
-    return {
-        "session": ken.session_of(entry.seq),
-        "at": _at(entry.created_at),
-        "kind": entry.kind.value,
-        "speaker": entry.speaker,
-        "text": entry.text,
-        **({"audience": entry.audience} if entry.audience else {}),
-    }
-
-
-def _at(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, insert, select, text, update
@@ -92,14 +93,13 @@ async def sessions_of(connection: Connection, scene_id: int) -> list[Session]:
 async def spoke_in(connection: Connection, scene_id: int, member_id: int) -> set[int]:
     """Give the numbers of those sessions of a scene in which a member said something."""
     there = await sessions_of(connection, scene_id)
-    ends = [one.first_seq - 1 for one in there[1:]]
     numbers = set()
-    for one, last in zip(there, [*ends, None], strict=True):
+    for one, following in zip_longest(there, there[1:]):
         said = select(entries.c.id).where(
             entries.c.scene_id == scene_id, entries.c.seq >= one.first_seq, entries.c.author_id == member_id
         )
         rows = await connection.execute(
-            (said if last is None else said.where(entries.c.seq <= last)).limit(1)
+            (said.where(entries.c.seq < following.first_seq) if following else said).limit(1)
         )
         if rows.first():
             numbers.add(one.number)

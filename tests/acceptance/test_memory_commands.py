@@ -169,6 +169,10 @@ async def test_what_is_to_be_forgotten_is_in_no_prompt_and_no_table_after_it(
             table.bob, table.campaign, "memory forget", {"entry": "quillfeather"}, focused="entry"
         )
         assert offered == [("Bob: Marta, my name is Quillfeather.", number)]
+        for typed in ("quillf", "QUILLFEÁTHERS"):  # half a word, and another form of it
+            assert offered == await table.room.autocomplete(
+                table.bob, table.campaign, "memory forget", {"entry": typed}, focused="entry"
+            )
         asked = await forget(table, number, table.bob)
         assert asked.ephemeral
         assert table.room.controls(asked) == []
