@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.prompt.log import PINNED
-from bot.store import log, pins, recall, summaries
+from bot.prompt.text import unbracketed
+from bot.store import log, lore, pins, recall, summaries
 
 if TYPE_CHECKING:
     from bot.memory.embedding import Embedding
@@ -27,14 +28,17 @@ class Lineage:
         """Deal with what was made from `entry`, as it was, in the transaction that changes it.
 
         Call it before the change is stored: deleting an entry forgets what was made from it. Gives the ids of
-        the memories that were taken out of the log, in whichever scenes: take them out of windows too.
+        the memories, and of lore that repeats the entry, that were taken out of the log, in whichever scenes:
+        take them out of windows too.
         """
         await self._stories.changed(tx, entry.scene_id, entry.seq)
         if await pins.has(tx, entry.id):
             await summaries.strike(tx, entry.scene_id, PINNED)
-        memories = await recall.memories_of(tx, entry.id)
-        for one in memories:
+        gone = await recall.memories_of(tx, entry.id)
+        if said := unbracketed(entry.text).strip():
+            gone += await lore.quoting(tx, entry, said)
+        for one in gone:
             await log.remove(tx, one)
         await self._forgetting.soon(tx)
         await self._embedding.forget(tx, entry.id, again=not deleted)
-        return memories
+        return gone

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bot.store.connection import Connection
+    from bot.store.records import Entry
 
+_SAID = (EntryKind.PLAYER, EntryKind.ANSWER, EntryKind.OPENING)
 _ROWS = select(
     lore_entries.c.id,
     lore_entries.c.place,
@@ -69,6 +71,26 @@ async def rows_of(connection: Connection, book_id: int) -> list[LoreRow]:
     """Give a book's entries in their order."""
     rows = await connection.execute(_ROWS.where(lore_entries.c.book_id == book_id))
     return [LoreRow(**row._asdict()) for row in rows]
+
+
+async def quoting(connection: Connection, entry: Entry, said: str) -> list[int]:
+    """Give the ids of the log's lore that repeats what an entry `said`, by `{{lastMessage}}`.
+
+    It stands between the entry and the next one that somebody said.
+    """
+    later = select(func.min(entries.c.seq)).where(
+        entries.c.scene_id == entry.scene_id, entries.c.seq > entry.seq, entries.c.kind.in_(_SAID)
+    )
+    rows = await connection.execute(
+        select(entries.c.id).where(
+            entries.c.scene_id == entry.scene_id,
+            entries.c.kind == EntryKind.LORE,
+            entries.c.seq > entry.seq,
+            entries.c.seq < func.coalesce(later.scalar_subquery(), entries.c.seq + 1),
+            func.instr(entries.c.text, said) > 0,
+        )
+    )
+    return list(rows.scalars())
 
 
 async def row(connection: Connection, book_id: int, entry_id: int) -> LoreRow | None:

@@ -15,7 +15,7 @@ from bot.scene.forgetting import Forgetting
 from bot.scene.lineage import Lineage
 from bot.scene.stories import Stories
 from bot.store import log
-from bot.store.records import Entry
+from bot.store.records import Entry, EntryKind
 from bot.store.store import Store
 from tests.scene.sitting import Sitting, shelf
 
@@ -79,6 +79,26 @@ async def test_a_word_that_was_said_and_taken_back_is_in_no_file(
 
     assert not evening.on_disk(WORD)
     assert evening.on_disk(KEPT)
+
+
+async def test_lore_that_repeats_what_was_taken_back_goes_with_it(evening: Evening) -> None:
+    said = await evening.says(f"His name is [{WORD}].")
+    await evening.says("The gate is old.", EntryKind.LORE)
+    await evening.says(f"You hear it whispered: His name is ({WORD}).", EntryKind.LORE)
+    later = await evening.says("I open the gate.")
+    await evening.says("I open the gate.", EntryKind.LORE)
+    evening.forgetting.start()
+    await evening.take_back(said)
+    async with asyncio.timeout(10):
+        await evening.forgetting.finished()
+    assert not evening.on_disk(WORD)
+    async with evening.store.read() as connection:
+        left = await log.since(connection, evening.scene.id, 0)
+    assert [one.text for one in left] == ["The gate is old.", "I open the gate.", "I open the gate."]
+    await evening.take_back(later, "I close the gate.")
+    async with evening.store.read() as connection:
+        left = await log.since(connection, evening.scene.id, 0)
+    assert [one.text for one in left] == ["The gate is old.", "I close the gate."]
 
 
 async def test_a_restart_goes_on_with_what_was_left(evening: Evening) -> None:
