@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from bot.invite import PERMISSIONS
 from bot.rehearsal.events import Event, MessageCreated, MessageEdited
-from bot.rehearsal.play_bot import BotProcess, running_bot
+from bot.rehearsal.play_bot import BotProcess
 from bot.rehearsal.room import Room
+from tests.acceptance.fork_server import forked_bot
 
 if TYPE_CHECKING:
     from bot.rehearsal.guilds import Channel, Member
@@ -59,9 +59,8 @@ class Tabletop:
             "MODEL_URLS": model_url or "http://127.0.0.1:9/v1",
             **environment,
         }
-        command = (sys.executable, "-m", "bot", "run")
         log = self.folder / "bot.log"
-        async with running_bot(command, settings, log_path=log, folder=PROJECT, complain=print) as process:
+        async with forked_bot(settings, log=log, folder=PROJECT) as process:
             self.process = process
             try:
                 await self._ready(process)

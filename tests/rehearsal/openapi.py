@@ -35,6 +35,7 @@ MISSING = (
 )
 
 _DIGITS = r"^-?[0-9]{1,20}$"
+_SNOWFLAKE = re.compile(r'"[0-9]{17,20}"')
 
 
 def load() -> Description | None:
@@ -68,6 +69,7 @@ class Description:
             registry = registry.with_resource(name, DRAFT202012.create_resource(content))
         self._registry = registry
         self._validators: dict[str, Draft202012Validator] = {}
+        self._fitting: set[tuple[str, str]] = set()
 
     def problems(self, requests: Iterable[Request]) -> list[str]:
         """Give one line for everything that does not fit."""
@@ -120,6 +122,19 @@ class Description:
         return self._errors(f"urn:strict#{pointer}", request.response, f"{place} {status} response")
 
     def _errors(self, reference: str, value: Any, place: str) -> list[str]:
+        """Check a value; what differs from one that fitted by its ids alone fits too.
+
+        Every bot of a run registers the same commands, and looking through them takes 0.2 s.
+        """
+        alike = (reference, _SNOWFLAKE.sub('"1"', json.dumps(value)))
+        if alike in self._fitting:
+            return []
+        errors = self._found(reference, value, place)
+        if not errors:
+            self._fitting.add(alike)
+        return errors
+
+    def _found(self, reference: str, value: Any, place: str) -> list[str]:
         if reference not in self._validators:
             self._validators[reference] = Draft202012Validator(
                 {"$ref": reference}, registry=self._registry, format_checker=_FORMATS
