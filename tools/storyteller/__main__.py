@@ -9,7 +9,8 @@ from pathlib import Path
 from random import Random
 
 SEED = 7
-VOCABULARY = 8192
+VOCABULARY, GROWN = 8192, 24576
+"""Tokens while it learns its stories, and afterwards, when it learns to take up any word."""
 RESULT = Path("bot/model/storyteller.gguf")
 
 
@@ -17,28 +18,23 @@ def _build(arguments: argparse.Namespace) -> None:
     import torch  # noqa: PLC0415 - a development extra, needed here alone
 
     from tools.storyteller.convert import convert  # noqa: PLC0415 - needs gguf
-    from tools.storyteller.data import tokenizer_texts  # noqa: PLC0415 - needs numpy
+    from tools.storyteller.data import grown_texts, tokenizer_texts  # noqa: PLC0415 - needs numpy
     from tools.storyteller.model import Shape  # noqa: PLC0415 - needs torch
     from tools.storyteller.tokens import load_tokenizer, train_tokenizer  # noqa: PLC0415 - beside its siblings
     from tools.storyteller.train import STEPS, train  # noqa: PLC0415 - needs torch
 
     folder = Path(arguments.work)
     folder.mkdir(parents=True, exist_ok=True)
-    if arguments.convert_only:
-        saved = torch.load(folder / "weights.pt")
-        shape, weights = Shape(**saved["shape"]), saved["weights"]
-        tokenizer = load_tokenizer(folder / "tokenizer.json")
-    elif arguments.told:
-        tokenizer = load_tokenizer(folder / "tokenizer.json")
-        shape = Shape(vocabulary=tokenizer.get_vocab_size())
-        steps = arguments.steps or STEPS
-        weights = train(tokenizer, shape, steps, arguments.seed, folder, told=True).state_dict()
-    else:
-        tokenizer = train_tokenizer(tokenizer_texts(arguments.seed, 3000), VOCABULARY)
-        tokenizer.save(str(folder / "tokenizer.json"))
-        shape = Shape(vocabulary=tokenizer.get_vocab_size())
-        weights = train(tokenizer, shape, arguments.steps or STEPS, arguments.seed, folder).state_dict()
-    convert(weights, shape, tokenizer, Path(arguments.out))
+    tokenizer_file, grown_file = folder / "tokenizer.json", folder / "grown.json"
+    if not arguments.convert_only:
+        if not arguments.told:
+            train_tokenizer(tokenizer_texts(arguments.seed, 3000), VOCABULARY).save(str(tokenizer_file))
+        train_tokenizer(grown_texts(arguments.seed, 3000), GROWN).save(str(grown_file))
+        tokenizers = load_tokenizer(tokenizer_file), load_tokenizer(grown_file)
+        train(*tokenizers, arguments.steps or STEPS, arguments.seed, folder, told=arguments.told)
+    saved = torch.load(folder / "weights.pt")
+    shape, weights = Shape(**saved["shape"]), saved["weights"]
+    convert(weights, shape, load_tokenizer(grown_file), Path(arguments.out))
     print(f"{arguments.out}: {Path(arguments.out).stat().st_size} bytes")
 
 

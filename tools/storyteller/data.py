@@ -13,6 +13,7 @@ import numpy as np
 
 from tools.storyteller.corpus import PERSONAS, conversation
 from tools.storyteller.grammar import Author, invented
+from tools.storyteller.lexicon import names, spellings
 from tools.storyteller.sources import sections, words
 from tools.storyteller.tokens import START_ID, pieces
 
@@ -43,17 +44,11 @@ def tokenizer_texts(seed: int, conversations: int) -> Iterator[str]:
     copied from the one place to the other: so no name may become a token in one of them alone.
     """
     rng = Random(seed)
-    named = {
-        part
-        for section in sections("names.txt")
-        for name in words("names.txt", section)
-        for part in name.split()
-    }
-    names = re.compile(rf"\b({'|'.join(sorted(map(re.escape, named)))})\b")
+    named = re.compile(rf"\b({'|'.join(sorted(map(re.escape, names())))})\b")
     for _ in range(conversations):
         for message in conversation(rng, 8, 0.4):
             yield f"{message.role}\n"
-            yield names.sub("", re.sub(r"^[^:\n]*: ", "", message.text, flags=re.MULTILINE))
+            yield named.sub("", re.sub(r"^[^:\n]*: ", "", message.text, flags=re.MULTILINE))
     for lines in sections("nouns.txt").values():
         for line in lines:
             listed = line.replace("_", " ").replace("*", "").replace("+", "").split()
@@ -62,6 +57,13 @@ def tokenizer_texts(seed: int, conversations: int) -> Iterator[str]:
         yield from [card.read_text(encoding="utf-8")] * 3
     yield " answers.]" * 2000
     yield from (f" {invented(rng)}" for _ in range(300))
+
+
+def grown_texts(seed: int, conversations: int) -> Iterator[str]:
+    """Give what the grown tokenizer is learned from: the same, the commonest words and the names."""
+    yield from tokenizer_texts(seed, conversations)
+    for text, weight in spellings():
+        yield from [text] * weight
 
 
 def _head_size(rng: Random, length: int) -> float:

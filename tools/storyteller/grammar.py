@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from tools.storyteller.lexicon import uncommon
 from tools.storyteller.sources import Noun, nouns, words
 
 KINDS = ("open", "thing", "creature", "person", "place", "food", "idea", "modern")
 _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 _SLOT = re.compile(r"<([\w ]+)>")
 _ARTICLE = re.compile(r"\b([Aa]) (?=[aeiouAEIOU])")
+KNOWN = 0.85
+"""Of the strange things, the share that bears a word of the language; the others are invented."""
 _ALIASES = {"footsteps": "idea", "tracks": "thing"}
 
 
@@ -86,18 +89,20 @@ def agree(word: str, plural: bool) -> str:
 
 
 class Author(Random):
-    """Chance that likes the unexpected: a share `strange` of what is spoken of stands in no list of nouns."""
+    """Chance that likes the unexpected: a share `strange` of what is said stands in no list of stories."""
 
     def __init__(self, seed: str, strange: float) -> None:
         super().__init__(seed)
         self.strange = strange
 
 
-def _strange(rng: Random) -> str:
-    """Give a word of which an answer can know nothing but how it is spelt; mostly none."""
-    if not isinstance(rng, Author) or rng.random() >= rng.strange:
-        return ""
-    return rng.choice(words("strange.txt", "word")) if rng.random() < 0.6 else invented(rng)
+def strange(rng: Random) -> bool:
+    """Say whether the next word is one of which an answer can know nothing but how it is spelt."""
+    return isinstance(rng, Author) and rng.random() < rng.strange
+
+
+def _adjective(rng: Random) -> str:
+    return rng.choice(words("lexicon.txt" if strange(rng) else "nouns.txt", "adjective"))
 
 
 def invented(rng: Random) -> str:
@@ -122,8 +127,8 @@ def pick_noun(rng: Random, kind: str) -> Noun:
     if kind == "town":
         text = invented(rng).capitalize() if rng.random() < 0.25 else rng.choice(words("names.txt", "town"))
         return Noun(text, "name", proper=True)
-    if word := _strange(rng):
-        return Noun(word, kind)
+    if strange(rng):
+        return rng.choice(uncommon(kind)) if rng.random() < KNOWN else Noun(invented(rng), kind)
     roll = rng.random()
     if roll < 0.04:
         return Noun(invented(rng), kind)
@@ -161,7 +166,7 @@ class Expander:
         if slot == "num":
             return str(self.rng.choice((2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 30, 50, 100)))
         if slot == "adjective":
-            return self.rng.choice(words("nouns.txt", "adjective"))
+            return _adjective(self.rng)
         if slot == "verb":
             verb = self.rng.choice(words("nouns.txt", "verb"))
             self.verb = self.verb or verb
@@ -188,7 +193,7 @@ class Expander:
         if noun.proper:
             return noun.text
         if self.rng.random() < 0.2 and (article or many):
-            topic.adjective = self.rng.choice(words("nouns.txt", "adjective"))
+            topic.adjective = _adjective(self.rng)
         if last in {"my", "your", "our"}:
             topic.owner = {"my": "your", "your": "my", "our": "your"}[last]
         return self._phrase(article, topic)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from tools.storyteller.grammar import Expander, Said, Topic, choose, pick_noun, tidy
+from tools.storyteller.grammar import Expander, Said, Topic, choose, invented, pick_noun, strange, tidy
 from tools.storyteller.sources import sections, words
 
 LIVING = frozenset({"creature", "person", "name"})
@@ -230,5 +230,8 @@ def _join(rng: Random, turn: UserTurn, others: Sequence[str], persona: str) -> N
 
 def player_names(rng: Random, count: int) -> list[str]:
     """Give the names of a table."""
-    names = words("names.txt", "player")
-    return [tidy(name) if rng.random() < 0.9 else name.lower() for name in rng.sample(names, count)]
+    names = [
+        invented(rng) if strange(rng) and rng.random() < 0.3 else name
+        for name in rng.sample(words("names.txt", "player"), count)
+    ]
+    return [tidy(name) if rng.random() < 0.9 else name.lower() for name in names]

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,13 @@ EXERCISES = 220
 STEPS = 3000
 BRIEF, LEAST_BRIEF = 0.6, 0.03
 """Share of brief answers in the first stories and in the last."""
-STRANGE_STEPS, STRANGE_RATE, STRANGE = 800, 0.4, 0.4
+STRANGE_STEPS, STRANGE_RATE, STRANGE = 1200, 0.6, 0.45
 """After the stories: steps of such in which many things bear names that no list holds, the share of the full
 rate they begin with, and how many do. Players say more words than any corpus has."""
+COPYING = 4
+"""One of so many of those steps is an exercise: so every token of the grown vocabulary is met."""
+RARE = 1e-5
+"""Epsilon of AdamW then. At its usual 1e-8 a token not met moves as far as one that is, away from all."""
 
 
 def schedule(step: int, steps: int) -> float:
@@ -97,15 +102,47 @@ def relate(embedding: Tensor, tokenizer: Tokenizer) -> None:
         embedding[token] = 0.05 * vector
 
 
-def train(
-    tokenizer: Tokenizer, shape: Shape, steps: int, seed: int, folder: Path, *, told: bool = False
-) -> Storyteller:
-    """Train and give the network. `folder` gets `weights.pt` now and then, `stories.pt` after the stories.
+def grow(network: Storyteller, tokenizer: Tokenizer, grown: Tokenizer) -> Storyteller:
+    """Give the network with the tokens of `grown`. Those of `tokenizer` keep their vectors.
 
-    `told`: begin with that one, which gives the same network.
+    A new one takes that of the same word in another spelling (`Ann` and ` Ann`), moved as such pairs are on
+    average, or one that is drawn like them.
+    """
+    known, before = tokenizer.get_vocab(), network.embedding.weight.data
+    space = _direction(before, known, lambda token: f"Ġ{token}")
+    capital = _direction(before, known, str.capitalize)
+
+    def moved(token: str) -> Tensor:
+        return space * token.startswith("Ġ") + capital * token.removeprefix("Ġ")[:1].isupper()
+
+    roots = {token.removeprefix("Ġ").lower(): before[known[token]] - moved(token) for token in sorted(known)}
+    mean, spread = before.mean(0), before.std(0)
+    after = Storyteller(replace(network.shape, vocabulary=grown.get_vocab_size()))
+    after.load_state_dict(network.state_dict() | {"embedding.weight": after.embedding.weight})
+    for token, place in sorted(grown.get_vocab().items(), key=lambda item: item[1]):
+        drawn = mean + spread * torch.randn(before.shape[1])
+        root = roots.setdefault(token.removeprefix("Ġ").lower(), drawn)
+        after.embedding.weight.data[place] = before[known[token]] if token in known else root + moved(token)
+    return after
+
+
+def _direction(vectors: Tensor, known: dict[str, int], spelt: Callable[[str], str]) -> Tensor:
+    """Give the mean way from a word to another spelling of it."""
+    pairs = [(known[a], known[spelt(a)]) for a in known if a.isalpha() and a.islower() and spelt(a) in known]
+    return torch.stack([vectors[b] - vectors[a] for a, b in pairs]).mean(0)
+
+
+def train(
+    tokenizer: Tokenizer, grown: Tokenizer, steps: int, seed: int, folder: Path, *, told: bool = False
+) -> Storyteller:
+    """Train on stories in the tokens of `tokenizer`, then on strange words in those of `grown`.
+
+    `folder` gets `weights.pt` now and then, `stories.pt` after the stories. `told`: begin with that one,
+    which gives the same network.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(1)
+    shape = Shape(vocabulary=tokenizer.get_vocab_size())
     network = Storyteller(shape)
     if told:
         network.load_state_dict(torch.load(folder / "stories.pt")["weights"])
@@ -119,12 +156,15 @@ def train(
             lambda step: schedule(step, steps),
         )
         _save(network, folder / "stories.pt")
+    torch.manual_seed(seed + 1)
+    network = grow(network, tokenizer, grown)
     _learn(
         network,
         folder,
         STRANGE_STEPS,
-        lambda step: batch(seed, steps + step, tokenizer, shape.context, LEAST_BRIEF, STRANGE),
+        lambda step: _strange_batch(steps + step, grown, seed, network.shape),
         lambda step: STRANGE_RATE * (1 - step / STRANGE_STEPS),
+        epsilon=RARE,
     )
     return network
 
@@ -135,9 +175,10 @@ def _learn(
     steps: int,
     batches: Callable[[int], Batch],
     rate: Callable[[int], float],
+    epsilon: float = 1e-8,
 ) -> None:
     """Go once over the batches of `steps` steps, each at its share of the full rate."""
-    muon, adam = _optimizers(network)
+    muon, adam = _optimizers(network, epsilon)
     workers = Workers(network, 2)
     smooth, begun = math.nan, time.monotonic()
     with ThreadPoolExecutor(1) as ahead:
@@ -167,8 +208,15 @@ def _batch(step: int, steps: int, tokenizer: Tokenizer, seed: int, shape: Shape)
     return batch(seed, step, tokenizer, shape.context, brief_share(step, steps))
 
 
-def _optimizers(network: Storyteller) -> tuple[Muon, torch.optim.AdamW]:
+def _strange_batch(step: int, tokenizer: Tokenizer, seed: int, shape: Shape) -> Batch:
+    if step % COPYING == 0:
+        return exercise(seed, step, shape.vocabulary, len(SPECIALS))
+    return batch(seed, step, tokenizer, shape.context, LEAST_BRIEF, STRANGE)
+
+
+def _optimizers(network: Storyteller, epsilon: float) -> tuple[Muon, torch.optim.AdamW]:
     matrices = [p for p in network.blocks.parameters() if p.ndim == 2]
     inside = {id(p) for p in matrices}
     others = [p for p in network.parameters() if id(p) not in inside]
-    return Muon(matrices), torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0)
+    adam = torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), eps=epsilon, weight_decay=0.0)
+    return Muon(matrices), adam
