@@ -18,6 +18,7 @@ def test_the_plan_says_what_the_server_allots(name: str, tmp_path: Path) -> None
     ours, theirs = planned(read_shape(path), use), reported(path, use)
     assert ours.caches == theirs.caches
     assert ours.state == theirs.state
+    assert 0.98 * theirs.compute <= ours.compute <= 1.2 * theirs.compute
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma3"])

@@ -132,7 +132,7 @@ def test_senseless_numbers_are_refused(numbers: Numbers, complaint: str) -> None
     [
         ("--hidden 4096 --layers 32 --heads 32 --context 0", "context of 0 tokens"),
         ("--hidden 4096 --layers 32 --heads 32 --parallel -1", "-1 sequences"),
-        ("--hidden 4096 --layers 32 --heads 32 --kv q9_9", "no type q9_9"),
+        ("--hidden 4096 --layers 32 --heads 32 --kv q9_9", "No cache is kept as q9_9"),
         ("--hidden 48 --layers 1 --heads 3 --kv q8_0 --head-size 10", "blocks of 32"),
         ("--layers 32", "--hidden"),
     ],

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.model.library.quantization import NumberType, number_type
+from bot.model.library.quantization import NumberType, cache_type
 from bot.model.library.shape import Layer, Shape
 
 BATCH = 512
@@ -38,8 +38,8 @@ class Use:
 
     @property
     def numbers(self) -> NumberType:
-        """Give the type of the numbers in the cache. Raises TableError for a name that is none."""
-        return number_type(self.cache_type)
+        """Give the type of the numbers in the cache. Raises TableError for one that no cache is kept in."""
+        return cache_type(self.cache_type)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class Known:
     whole_head_size: int = 0
     shared: int = 0
     latent: int = 0
+    feed_forward: int = 0
     gguf: str = ""
     only: str = ""
     bits: float = 0
@@ -64,6 +65,8 @@ class Known:
             parameters=self.parameters,
             active_parameters=self.active,
             bits=self.bits or bits_of(quantization),
+            feed_forward=self.feed_forward,
+            latent=self.latent,
         )
         shape = from_numbers(numbers)
         return replace(

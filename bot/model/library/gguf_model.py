@@ -13,6 +13,7 @@ from bot.errors import SetupError
 from bot.model.gguf_header import Array, Header, Tensor
 from bot.model.library.quantization import TYPES
 from bot.model.library.shape import Layer, Shape, Weights
+from bot.model.library.widths import Widths
 
 _MOST_LAYERS = 10_000
 _BLOCK = re.compile(r"blk\.(\d+)\.")
@@ -94,6 +95,7 @@ def shape_of(header: Header) -> Shape:
         hidden=keys.number("embedding_length"),
         vocabulary=keys.number("vocab_size") or header.lengths.get("tokenizer.ggml.tokens", 0),
         feed_forward=max(keys.each_layer("feed_forward_length", count, 0)),
+        widest=_widths(keys, count).widest,
         context=keys.number("context_length"),
         weights=weights_of(header.tensors, count, _active_experts(keys)),
     )
@@ -111,6 +113,28 @@ def head_size(keys: Keys, layers: int) -> int:
     """Give the numbers in one head's key."""
     heads = max(heads_of(keys, layers)[0]) or 1
     return keys.number("attention.key_length", keys.number("embedding_length") // heads)
+
+
+def _widths(keys: Keys, count: int) -> Widths:
+    heads = max(heads_of(keys, count)[0])
+    size = max(head_size(keys, count), keys.number("attention.value_length"))
+    gated = 2 if keys.architecture in _FULL_EVERY else 1
+    inner, groups = keys.number("ssm.inner_size"), keys.number("ssm.group_count")
+    mixed = 2 * groups * keys.number("ssm.state_size")
+    delta = keys.architecture in _FULL_EVERY
+    latent, query = keys.number("attention.key_length"), keys.number("attention.key_length_mla")
+    short = 2 * keys.number("embedding_length") if keys.number("shortconv.l_cache") else 0
+    return Widths(
+        hidden=keys.number("embedding_length"),
+        feed_forward=max(keys.each_layer("feed_forward_length", count, 0)),
+        query=gated * heads * size,
+        experts=keys.number("expert_used_count"),
+        expert=keys.number("expert_feed_forward_length") or keys.number("feed_forward_length"),
+        latent=heads * (2 * latent + query) if query else 0,
+        inner=0 if delta else inner,
+        mixed=0 if delta else mixed,
+        convolution=inner + mixed if delta else short,
+    )
 
 
 def _layers(keys: Keys, count: int) -> tuple[Layer, ...]:

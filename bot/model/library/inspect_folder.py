@@ -20,6 +20,7 @@ from bot.errors import SetupError
 from bot.model.library.inspection import Inspection
 from bot.model.library.shape import Layer, Shape, Weights
 from bot.model.library.split_gguf import part_names
+from bot.model.library.widths import Widths
 
 _LONGEST_HEADER = 100_000_000
 """Bytes; the limit of safetensors itself."""
@@ -73,7 +74,7 @@ def inspect_folder(path: Path) -> Inspection:
         bits=8 * stored / parameters if parameters else 0,
         size=sum(file.stat().st_size for file in _files(path)),
         shape=shape,
-        experts=int(_number(config, "num_local_experts", _number(config, "n_routed_experts", 0))),
+        experts=_experts(config),
         rope=_rope(config),
     )
 
@@ -206,9 +207,35 @@ def _shape(config: Json, tensors: dict[str, Stored]) -> Shape:
         hidden=int(_number(config, "hidden_size", 0)),
         vocabulary=int(_number(config, "vocab_size", 0)),
         feed_forward=int(_number(config, "intermediate_size", 0)),
+        widest=_widths(config).widest,
         context=int(_number(config, "max_position_embeddings", 0)),
         weights=_weights(config, tensors, count),
     )
+
+
+def _widths(config: Json) -> Widths:
+    heads = int(_number(config, "num_attention_heads", 0))
+    latent = int(_number(config, "kv_lora_rank", 0) + _number(config, "qk_rope_head_dim", 0))
+    query = int(_number(config, "qk_nope_head_dim", 0) + _number(config, "qk_rope_head_dim", 0))
+    keys = int(_number(config, "linear_num_key_heads", 0) * _number(config, "linear_key_head_dim", 0))
+    values = int(_number(config, "linear_num_value_heads", 0) * _number(config, "linear_value_head_dim", 0))
+    wide = int(_number(config, "intermediate_size", 0))
+    size = max(_head_size(config), int(_number(config, "global_head_dim", 0)))
+    return Widths(
+        hidden=int(_number(config, "hidden_size", 0)),
+        feed_forward=wide,
+        query=(2 if keys else 1) * heads * size,
+        experts=int(_number(config, "num_experts_per_tok", 0)),
+        expert=int(_number(config, "moe_intermediate_size", wide)),
+        latent=heads * (2 * latent + query) if latent and "kv_lora_rank" in config else 0,
+        convolution=2 * keys + values,
+    )
+
+
+def _experts(config: Json) -> int:
+    """Count the experts, which each family calls otherwise: Mixtral, DeepSeek, Qwen."""
+    found = (_number(config, key, 0) for key in ("num_local_experts", "n_routed_experts", "num_experts"))
+    return int(max(found))
 
 
 def _kinds(config: Json, count: int) -> list[str]:
@@ -268,7 +295,7 @@ def _weights(config: Json, tensors: dict[str, Stored], count: int) -> Weights:
             embeddings += tensor.size
         else:
             output += tensor.size
-    of = _number(config, "num_local_experts", _number(config, "n_routed_experts", 0))
+    of = _experts(config)
     idle = 1 - _number(config, "num_experts_per_tok", of) / of if of else 0
     copied = 0 if any("lm_head" in name for name in tensors) else embeddings
     return Weights(tuple(per_layer), embeddings, output, copied, 1 - experts * idle / (sum(per_layer) or 1))

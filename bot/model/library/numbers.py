@@ -6,13 +6,18 @@ from dataclasses import dataclass
 
 from bot.errors import TableError
 from bot.model.library.shape import Shape, Weights, uniform
+from bot.model.library.widths import Widths
 
 _BOUNDS = {"hidden": 1_000_000, "layers": 10_000, "heads": 100_000, "kv_heads": 100_000, "head_size": 100_000}
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What a model's page says. `parameters` in billions, 0 where unknown; `bits` per weight."""
+    """What a model's page says. `parameters` in billions, 0 where unknown; `bits` per weight.
+
+    `feed_forward` is the width of what a token passes through, of all experts it meets; 0: the usual four
+    times `hidden`. `latent` is what MLA keeps of a token, 0: the model has none.
+    """
 
     hidden: int
     layers: int
@@ -24,6 +29,8 @@ class Numbers:
     parameters: float = 0
     active_parameters: float = 0
     bits: float = 16
+    feed_forward: int = 0
+    latent: int = 0
 
 
 def from_numbers(numbers: Numbers) -> Shape:
@@ -39,11 +46,15 @@ def from_numbers(numbers: Numbers) -> Shape:
         )
     if not 0 <= numbers.parameters <= 100_000 or not 0 < numbers.bits <= 32:
         raise TableError(f"{numbers.parameters} billion parameters of {numbers.bits} bits make no sense.")
+    size, feed_forward = _head_size(numbers), numbers.feed_forward or 4 * numbers.hidden
+    latent = numbers.heads * (2 * numbers.latent + size) if numbers.latent else 0
+    widths = Widths(numbers.hidden, feed_forward, numbers.heads * size, latent=latent)
     return Shape(
-        layers=uniform(numbers.layers, kv_heads, _head_size(numbers)),
+        layers=uniform(numbers.layers, kv_heads, size),
         hidden=numbers.hidden,
         vocabulary=numbers.vocabulary,
-        feed_forward=4 * numbers.hidden,
+        feed_forward=feed_forward,
+        widest=widths.widest,
         context=numbers.context,
         weights=_weights(numbers),
     )

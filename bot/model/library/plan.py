@@ -95,14 +95,15 @@ def plan(shape: Shape, use: Use, machine: Machine) -> Plan:
 def compute_bytes(shape: Shape, use: Use) -> int:
     """Estimate llama.cpp's compute buffer with flash attention on.
 
-    A batch's widest activations in F32, and the mask of each kind of attention in F16. Measured with b11549
-    on a CPU (`bench/kv.py`): the residual stream beside four feed-forward widths, or seven hidden sizes.
-    Versions of 2024 keep the whole batch's logits too (Llama 3 8B on CUDA with 8192 tokens: 258.5 MiB, as
-    this says), so that it is on the safe side. Of experts and recurrent layers it knows too little.
+    A batch's widest activations in F32 (see `widths`), the mask of each kind of attention in F16, and a
+    recurrent layer's state twice for each sequence. Versions of 2024 keep the whole batch's logits too (Llama
+    3 8B on CUDA with 8192 tokens: 258.5 MiB, as this says), so that it is on the safe side where the
+    vocabulary is wide. How far it is off for models of 15 architectures, `bench/kv.py` says.
     """
-    activations = shape.hidden + max(4 * shape.feed_forward, 6 * shape.hidden)
     masks = {(bool(layer.window), cells(layer, use.context)) for layer in shape.layers if layer.keys}
-    return BATCH * (4 * max(shape.vocabulary, activations) + 2 * sum(tokens for _, tokens in masks))
+    states = 2 * use.parallel * max((layer.state for layer in shape.layers), default=0)
+    batch = BATCH * (4 * max(shape.vocabulary, shape.widest) + 2 * sum(tokens for _, tokens in masks))
+    return batch + 4 * states
 
 
 def _check(use: Use) -> None:

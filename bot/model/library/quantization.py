@@ -71,6 +71,13 @@ Source: ggml-org/llama.cpp, tools/quantize/README.md. Other models differ by a f
 """
 
 
+def cache_type(name: str) -> NumberType:
+    """Give a type that caches are kept in, in any case. Raises TableError for any other."""
+    if name.lower() not in CACHE_TYPES:
+        raise TableError(f"No cache is kept as {name}.", hint=f"There are: {', '.join(CACHE_TYPES)}.")
+    return _BY_NAME[name.lower()]
+
+
 def number_type(name: str) -> NumberType:
     """Give the type of that name, in any case. Raises TableError where there is none."""
     found = _BY_NAME.get(name.lower())

@@ -42,12 +42,17 @@ class Weights:
 
 @dataclass(frozen=True)
 class Shape:
-    """A model as the planner sees it. `context` is the length in tokens it was trained for, 0: unknown."""
+    """A model as the planner sees it.
+
+    `context` is the length in tokens it was trained for, 0: unknown. `widest` is how many numbers of a token
+    are held at the same time while it is evaluated (see `widths`).
+    """
 
     layers: tuple[Layer, ...]
     hidden: int
     vocabulary: int = 0
     feed_forward: int = 0
+    widest: int = 0
     context: int = 0
     weights: Weights = field(default_factory=Weights)
 
