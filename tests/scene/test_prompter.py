@@ -14,24 +14,33 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bot.chat import ChatMessage, TokenCount
-from bot.prompt.log import SILENCE, cue
+from bot.clock import SystemClock
+from bot.memory.recall import Recall
+from bot.prompt.log import SILENCE, UNTOLD, cue
 from bot.prompt.window import CUT_MARK
 from bot.scene.prompter import Prompt, Prompter
+from bot.scene.recalling import Recalling
 from bot.scene.scene import Turn
+from bot.scene.stories import Stories
+from bot.store import knowledge
 from bot.store.records import Entry, EntryKind
 from bot.store.store import Store
+from bot.store.summaries import Summary
 from tests.fakes.word_server import WordServer
 from tests.prompt.strategies import PLAYERS, texts
 from tests.scene.sitting import Sitting, shelf
+from tests.store.story import MIRA
 
 ANSWER = 60
-CONTEXT = 1300
+CONTEXT = 1400
 """The cards have to be shortened for it, and what is left is full after a dozen lines."""
-CAST = {"marta": 90, "old-rusk": 200, "wren": 0}
+CAST = {"marta": 90, "old-rusk": 200, "wren": 0, "keeper": 60}
 """Who plays, and how long their answers may be; a longer answer leaves less room for cards."""
+NARRATOR = "keeper"
+SECRET = "The keeper drowned the bell."
 BOOK = (
     {"key": ["door"], "content": "{{char}} knows the door. {{random::Oak::Elm}} {{roll:1d20}}"},
     {"key": ["bell"], "content": "The bell drowned.", "sticky": 3},
@@ -40,7 +49,9 @@ BOOK = (
 )
 ASIDE = st.sampled_from([EntryKind.NOTE, EntryKind.LORE, EntryKind.MEMORY])
 KEYS = st.sampled_from(["The door!", "A bell.", "I die."])
-SAID = st.one_of(texts, KEYS, st.integers(20, 150).map("rain ".__mul__))
+OWED = "We owe Tobin twelve silver crowns for the ferry to Vellmoor."
+"""Said again after it has left the window, it is remembered."""
+SAID = st.one_of(texts, KEYS, st.just(OWED), st.integers(20, 150).map("rain ".__mul__))
 
 
 def written(messages: tuple[ChatMessage, ...]) -> str:
@@ -55,31 +66,59 @@ def opened(messages: tuple[ChatMessage, ...], without: str = "") -> str:
     return written(tuple(whole)) + ("" if text in {"", SILENCE} else f"<|im_start|>user\n{text}")
 
 
+def lasting(prompt: Prompt) -> tuple[ChatMessage, ...]:
+    """Give a prompt without what is told at its end, which the next one does not repeat."""
+    *whole, last = prompt.messages
+    return (
+        *whole,
+        ChatMessage(last.role, last.content.replace(f"{prompt.aside}\n" * bool(prompt.aside), "")),
+    )
+
+
 class Playing(Sitting):
     """A sitting whose prompts are built."""
 
     server: WordServer
     prompter: Prompter
+    recalling: Recalling
+    stories: Stories
 
     async def take_up(self) -> None:
         """Begin, or go on as after a start of the bot."""
         await self.sit(self.scene.record)
-        self.prompter = Prompter(self.store, self.personas, self.lore, answer_tokens=ANSWER)
+        self.stories = Stories(self.store)
+        self.recalling = Recalling(self.store, Recall(self.store), self.personas, SystemClock())
+        self.prompter = Prompter(
+            self.store, self.personas, self.lore, answer_tokens=ANSWER, stories=self.stories
+        )
 
     async def fill(self, tokens: int) -> None:
         """Have the window filled with so many tokens, or a few more."""
         while self.scene.window.tokens < tokens:
             await self.says("rain " * 30)
 
-    async def asked(self, slug: str) -> Prompt:
-        """Give the prompt that asks one of the cast for an answer, behind the lore that it needs."""
+    async def asked(self, slug: str, audience: str | None = None) -> Prompt:
+        """Give the prompt that asks one of the cast for an answer, behind the lore and memories it needs."""
         persona = self.persona(slug)
-        await self.lore.append(self.scene, persona)
+        await self.lore.append(self.scene, persona, audience)
+        await self.recalling.append(self.scene, persona, audience)
         backend, seq = self.server.as_backend(), self.scene.take_seq()
         return await self.prompter.build(self.scene, backend, persona, seq, model=None, tight=False)
 
     async def ahead(self) -> tuple[ChatMessage, ...]:
         return await self.prompter.ahead(self.scene, self.server.as_backend(), model=None)
+
+    async def keeps_secret(self, text: str) -> None:
+        async with self.store.transaction() as tx:
+            await knowledge.add_secret(tx, self.scene.id, text, MIRA, 0.0)
+
+    async def sum_up(self, text: str) -> bool:
+        """Sum up what left the window since that was last done; tell whether there was anything."""
+        first = await self.stories.summed_up_to(self.scene) + 1
+        last = self.scene.record.window_start - 1
+        made = Summary(0, self.scene.id, "", 0, first, last, stale=False, made_at=0.0)
+        as_of = await self.stories.changes(self.scene)
+        return first <= last and await self.stories.keep(self.scene, made, text, as_of)
 
 
 def persona_files(folder: Path) -> Path:
@@ -89,7 +128,8 @@ def persona_files(folder: Path) -> Path:
     for slug, tokens in CAST.items():
         card = f'name = "{slug.title()}"\ndescription = """\nKeeps the inn.\n\n{words}"""\n'
         length = f"[sampling]\nmax_tokens = {tokens}\n" if tokens else ""
-        (folder / f"{slug}.toml").write_text(card + length, encoding="utf-8")
+        narrator = "narrator = true\n" if slug == NARRATOR else ""
+        (folder / f"{slug}.toml").write_text(narrator + card + length, encoding="utf-8")
     return folder
 
 
@@ -113,13 +153,15 @@ async def playing(store: Store, folder: Path, context: int = CONTEXT) -> Playing
     await table.begin(lead="old-rusk")
     await table.bring(*BOOK)
     await table.take_up()
+    await table.keeps_secret(SECRET)
     return table
 
 
 class Evening(RuleBasedStateMachine):
-    """One scene over the real store, with lore, until hypothesis has seen enough.
+    """One scene over the real store, with lore, memories and secrets, until hypothesis has seen enough.
 
-    `promised` is what the next prompt has to begin with; empty after a cut.
+    `promised` is what the next prompt has to begin with, whoever is asked, as long as all of the cast know
+    the same; `own` is that for each of them. There is no promise after a cut.
     """
 
     def __init__(self) -> None:
@@ -131,8 +173,11 @@ class Evening(RuleBasedStateMachine):
         self.store = self.do(Store.open(folder / "hearthside.sqlite"))
         self.table = self.do(playing(self.store, folder))
         self.promised = self.read = ""
+        self.own: dict[str, str] = {}
         self.asked = ""  # whom the last prompt asked, if the answer can be taken back
         self.prompt: Prompt | None = None
+        self.heard: set[int] = set()  # what anybody was asked about
+        self.discreet = self.untold = False
 
     def do(self, what: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run(what)
@@ -141,6 +186,10 @@ class Evening(RuleBasedStateMachine):
         self.do(self.store.aclose())
         self.loop.close()
         self.folder.cleanup()
+
+    @initialize(discreet=st.booleans())
+    def some_evenings_have_whispers(self, discreet: bool) -> None:
+        self.discreet = discreet
 
     @property
     def entries(self) -> list[Entry]:
@@ -151,13 +200,16 @@ class Evening(RuleBasedStateMachine):
         last = next((one for one in reversed(self.entries) if one.kind is EntryKind.PLAYER), None)
         return last if last and last.id not in self.heard else None
 
-    @property
-    def heard(self) -> set[int]:
-        return {one.id for one in self.prompt.entries} if self.prompt else set()
-
     @rule(player=st.sampled_from(PLAYERS), text=SAID)
     def a_player_speaks(self, player: str, text: str) -> None:
         self.do(self.table.says(text, speaker=player))
+
+    @precondition(lambda self: self.discreet)
+    @rule(slug=st.sampled_from([*CAST]), text=SAID)
+    def somebody_is_whispered_to_and_answers(self, slug: str, text: str) -> None:
+        audience = f"{slug},@{MIRA}"
+        self.do(self.table.says(text, audience=audience))
+        self.answer(slug, "I know.", audience)
 
     @rule(kind=ASIDE, text=texts)
     def the_table_notes_a_roll_tells_lore_or_remembers(self, kind: EntryKind, text: str) -> None:
@@ -171,62 +223,104 @@ class Evening(RuleBasedStateMachine):
         self.do(self.table.change(last, text))
         self.read = ""
 
-    @rule(slug=st.sampled_from([*CAST]), text=SAID, found=st.booleans())
-    def anybody_of_the_cast_answers_or_finds_no_words(self, slug: str, text: str, found: bool) -> None:
-        prompt = self.ask(slug)
-        name = self.table.persona(slug).name
-        if found:
-            self.do(self.table.says(text, EntryKind.ANSWER, speaker=name, persona=slug))
-            self.promised, self.asked = f"{written(prompt.messages)}<|im_start|>assistant\n", slug
-        else:
-            self.promised, self.asked = opened(prompt.messages, cue(name)), ""
+    @rule(slug=st.sampled_from([*CAST]), text=SAID)
+    def anybody_of_the_cast_answers(self, slug: str, text: str) -> None:
+        self.answer(slug, text)
+
+    @rule(slug=st.sampled_from([*CAST]))
+    def somebody_finds_no_words(self, slug: str) -> None:
+        self.promise(slug, opened(lasting(self.ask(slug)), cue(self.table.persona(slug).name)))
+        self.asked = ""
 
     @precondition(lambda self: self.asked and self.entries[-1].kind is EntryKind.ANSWER)
     @rule(slug=st.sampled_from([*CAST]), same=st.booleans())
     def an_answer_is_taken_back_and_given_again(self, slug: str, same: bool) -> None:
         """By the same character, or by another of the cast: only the cue may differ."""
         assert self.prompt
-        before = self.prompt
         self.do(self.table.forget([self.entries[-1]]))
-        name = self.table.persona(self.asked).name
-        if self.promised:  # else the window was cut since, for what was read ahead
-            self.promised = opened(before.messages, cue(name))
+        if self.own:  # else the window was cut since, for what was read ahead
+            self.promise(self.asked, opened(lasting(self.prompt), cue(self.table.persona(self.asked).name)))
         self.read = ""
-        again = self.asked if same else slug
-        prompt = self.ask(again)
-        self.do(self.table.says("So be it.", EntryKind.ANSWER, speaker=self.table.persona(again).name))
-        told = ChatMessage("assistant", "So be it.")
-        self.promised, self.asked = written((*prompt.messages, told)), again
+        self.answer(self.asked if same else slug, "So be it.")
 
     @rule()
     def the_server_reads_ahead(self) -> None:
         start = self.table.scene.record.window_start
         ahead = self.do(self.table.ahead())
         if self.table.scene.record.window_start != start:
-            self.promised = self.read = ""
+            self.forget()
         assert opened(ahead).startswith(self.promised)
+        assert opened(ahead).startswith(self.own.get(self.table.scene.record.lead, ""))
         assert opened(ahead).startswith(self.read), "what was read ahead was read in vain"
+        assert SECRET not in str(ahead)
         self.read = opened(ahead)
 
-    @precondition(lambda self: not any(CUT_MARK in one.text for one in self.entries))
+    @rule()
+    def what_left_the_window_is_summed_up(self) -> None:
+        """It is told from the next cut on: until then prompts begin as they did."""
+        self.untold |= self.do(self.table.sum_up("They talked in the rain."))
+
+    @precondition(lambda self: not self.untold and not any(CUT_MARK in one.text for one in self.entries))
     @rule()
     def the_bot_is_started_again(self) -> None:
         self.do(self.table.take_up())
 
-    def ask(self, slug: str) -> Prompt:
+    def answer(self, slug: str, text: str, audience: str | None = None) -> None:
+        """Have somebody asked, and answer."""
+        prompt = self.ask(slug, audience)
+        name = self.table.persona(slug).name
+        self.do(
+            self.table.says(
+                text, EntryKind.ANSWER, speaker=name, persona=slug, audience=audience, author_id=None
+            )
+        )
+        self.promise(slug, f"{written(lasting(prompt))}<|im_start|>assistant\n")
+        self.asked = slug
+
+    def ask(self, slug: str, audience: str | None = None) -> Prompt:
         """Ask for an answer, and hold the prompt against the one before it and what was read ahead."""
         start = self.table.scene.record.window_start
-        prompt: Prompt = self.do(self.table.asked(slug))
+        prompt: Prompt = self.do(self.table.asked(slug, audience))
         short = any(CUT_MARK in one.text for one in prompt.entries)
         if short or self.table.scene.record.window_start != start:
-            self.promised = self.read = ""  # the one time that the beginning changes
-        assert written(prompt.messages).startswith(self.promised)
-        assert written(prompt.messages).startswith(self.read), "what was read ahead was read in vain"
+            self.forget()  # the one time that the beginning changes
+        text = written(prompt.messages)
+        assert text.startswith(self.promised)
+        assert text.startswith(self.own.get(slug, ""))
+        if not self.discreet or slug == self.table.scene.record.lead:
+            assert text.startswith(self.read), "what was read ahead was read in vain"
+        self.check_what_it_tells(prompt, slug)
+        self.check_what_it_costs(prompt)
+        self.heard |= {one.id for one in prompt.entries}
+        self.prompt, self.read = prompt, ""
+        return prompt
+
+    def check_what_it_tells(self, prompt: Prompt, slug: str) -> None:
+        """Nobody is told what they do not know, and nothing that stands there twice is told of the world."""
+        known = [
+            one.seq
+            for one in self.entries
+            if slug == NARRATOR or one.audience is None or slug in one.audience.split(",")
+        ]
+        assert [one.seq for one in prompt.entries] == [seq for seq in known if seq <= prompt.entries[-1].seq]
+        assert (UNTOLD in str(prompt.messages)) == (SECRET in str(prompt.messages)) == (slug == NARRATOR)
+        told = [one.text for one in prompt.entries if one.kind is EntryKind.MEMORY and OWED in one.text]
+        assert len(told) == len(set(told)), "a memory was told twice in one window"
+
+    def check_what_it_costs(self, prompt: Prompt) -> None:
         billed = self.table.server.billed(prompt.messages)
         assert billed + prompt.max_tokens <= CONTEXT
         assert prompt.tokens.tokens == billed or not prompt.tokens.exact
-        self.prompt, self.read = prompt, ""
-        return prompt
+
+    def promise(self, slug: str, text: str) -> None:
+        """Note what the next prompt begins with: theirs, and if all know the same, anybody's."""
+        self.own[slug] = text
+        self.promised = "" if self.discreet else text
+
+    def forget(self) -> None:
+        self.promised = self.read = ""
+        self.own.clear()
+        self.untold = False
 
     @invariant()
     def the_window_knows_what_it_costs(self) -> None:
@@ -255,7 +349,7 @@ async def test_scenes_that_count_at_the_same_time_do_not_forget_each_others_coun
     for one in (table, other):
         for number in range(5):
             await one.says(f"{number} bells")
-    other.lore, other.prompter = table.lore, table.prompter
+    other.lore, other.prompter, other.recalling = table.lore, table.prompter, table.recalling
     first, second = await asyncio.gather(table.asked("wren"), other.asked("marta"))
     for prompt in (first, second):
         assert prompt.tokens == TokenCount(table.server.billed(prompt.messages), exact=True)
