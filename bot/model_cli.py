@@ -17,6 +17,7 @@ from bot.settings import PROJECT
 # The planner and what it reads with are imported by the commands: they are not needed to print the help.
 if TYPE_CHECKING:
     from bot.model.library.cache import Use
+    from bot.model.library.catalogue import Known
     from bot.model.library.plan import Machine
     from bot.model.library.shape import Shape
 
@@ -136,17 +137,24 @@ def _inspect(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     from bot.model.library import plan, report, servers  # noqa: PLC0415  # as said above
 
-    shape, path, kind = _model(options)
+    shape, path, kind, known = _model(options)
     made = plan.plan(shape, _use(options), _machine(options))
     commands = servers.commands(made, path, kind) if path else {}
+    if known:
+        commands = servers.commands_by_name(made, known.name, known.only or options.quant, known.formats)
     if options.json:
-        print(json.dumps({"model": path, **report.plan_as_json(made), "commands": commands}, indent=2))
-    else:
         print(
-            "\n".join(
-                [report.plan_as_text(made), *(f"\n{name}:\n  {line}" for name, line in commands.items())]
+            json.dumps(
+                {"model": known.name if known else path, **report.plan_as_json(made), "commands": commands},
+                indent=2,
             )
         )
+    else:
+        lines = [report.plan_as_text(made), *(f"\n{name}:\n  {line}" for name, line in commands.items())]
+        if known and known.gguf:
+            fetch = f"hearthside model pull {known.name} --quant {known.only or options.quant}"
+            lines.append(f"\nThe names of files are examples. `{fetch}` fetches the GGUF.")
+        print("\n".join(lines))
     return 0
 
 
@@ -210,17 +218,17 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _model(options: argparse.Namespace) -> tuple[Shape, str, str]:
-    """Give the shape that is to be planned, where the model is ("" for mere numbers), and its format."""
+def _model(options: argparse.Namespace) -> tuple[Shape, str, str, Known | None]:
+    """Give the shape that is to be planned, where the model is and its format, or the well-known model."""
     from bot.model.library import catalogue, inspector  # noqa: PLC0415  # as said above
 
     if options.model is None:
-        return _from_numbers(options), "", ""
+        return _from_numbers(options), "", "", None
     if "://" in options.model or Path(options.model).expanduser().exists():
         found = inspector.inspect(options.model)
-        return found.shape, found.path, found.kind
+        return found.shape, found.path, found.kind, None
     known = catalogue.find(options.model)
-    return known.shape(options.quant), f"{known.name}.{known.only or options.quant}.gguf", "GGUF"
+    return known.shape(options.quant), "", "", known
 
 
 def _from_numbers(options: argparse.Namespace) -> Shape:

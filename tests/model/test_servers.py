@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import pytest
 
 from bot.model.library.cache import Use
 from bot.model.library.numbers import Numbers, from_numbers
 from bot.model.library.plan import GIB, Machine, Plan, plan
-from bot.model.library.servers import commands
+from bot.model.library.servers import commands, commands_by_name
 
 LLAMA_8B = from_numbers(
     Numbers(4096, 32, 32, 8, vocabulary=128256, parameters=8.03, bits=4.89, context=131072)
@@ -26,9 +27,30 @@ def test_a_gguf_file() -> None:
         "llama-server", "-m", "my models/a.gguf", "-c", "32768", "-np", "4"
     ]  # fmt: skip
     assert "--usecuda --gpulayers 33 --flashattention --jinja" in told["KoboldCpp"]
-    assert "lms import -y -l 'my models/a.gguf' && lms load a --context-length 8192" in told["LM Studio"]
+    assert "lms import -y -l 'my models/a.gguf' && lms load -y a.gguf --context-length" in told["LM Studio"]
     assert told["LM Studio"].endswith("--parallel 4 --gpu max")
     assert "vllm-gguf-plugin" in told["vLLM"]
+
+
+def test_koboldcpp_keeps_windows_only_if_told_and_has_a_longest_context() -> None:
+    windowed = replace(LLAMA_8B, layers=tuple(replace(layer, window=1024) for layer in LLAMA_8B.layers))
+    long = plan(windowed, Use(1_000_000), Machine(12 * GIB, 32 * GIB))
+    told = commands(long, "a.gguf", "GGUF")["KoboldCpp"]
+    assert "--contextsize 262144 " in told
+    assert " --useswa " in told
+    assert "262144 tokens at most" in told
+    assert "--useswa" not in commands(made(), "a.gguf", "GGUF")["KoboldCpp"]
+
+
+def test_a_well_known_model_in_the_format_that_each_server_reads() -> None:
+    told = commands_by_name(made(), "llama-3.1-8b", "Q4_K_M", ("GGUF", "EXL2", "EXL3", "AWQ"))
+    assert "llama-server -m llama-3.1-8b.Q4_K_M.gguf" in told["llama.cpp"]
+    assert "model_name: llama-3.1-8b-exl3\n" in told["TabbyAPI"]
+    assert "vllm serve llama-3.1-8b-awq --max-model-len 8192 --max-num-seqs 4" in told["vLLM"]
+    older = commands_by_name(made(), "mistral-7b", "Q5_K_M", ("GGUF", "EXL2"))
+    assert "exl2-checkpoint" in older["TabbyAPI"]
+    assert "--tokenizer" in older["vLLM"]
+    assert commands_by_name(made(), "gpt-oss-20b", "MXFP4", ("GGUF",))["TabbyAPI"].startswith("reads EXL3")
 
 
 def test_without_a_gpu() -> None:
