@@ -7,11 +7,10 @@ about as fast as memory is read, where a loop over the places of common words wo
 
 from __future__ import annotations
 
+import itertools
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from heapq import nlargest
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,13 +20,14 @@ if TYPE_CHECKING:
 
 BUCKET = 8
 """Entries that are looked at together at first."""
-SPREAD = (1.0, 0.6, 0.3, 0.3)
-"""What a word is worth so many buckets away."""
+SPREAD = ((0, 1.0), (1, 0.6), (3, 0.3))
+"""What a word is worth in buckets up to so many away."""
 
 _SCENE_BITS = 32
 _LANE_BITS = 16
-_STEPS = tuple(near - far for near, far in pairwise((*SPREAD, 0.0)))
-_MARGIN = len(SPREAD) - 1
+_STEPS = tuple((reach, worth - less) for (reach, worth), (_, less) in itertools.pairwise((*SPREAD, (0, 0.0))))
+_MARGIN = SPREAD[-1][0]
+_BLOCK = 32
 
 
 class Places:
@@ -49,20 +49,29 @@ class Places:
     def add(self, word: Word) -> None:
         """Add what a word is worth in the buckets that have it, and in those near them."""
         within = self._having(word.rows)
-        for distance, step in enumerate(_STEPS):
-            if distance:
-                within |= within << _LANE_BITS | within >> _LANE_BITS
+        reached = 0
+        for reach, step in _STEPS:
+            if reach > reached:  # by no more than what is covered so far, so that no gap is left
+                shift = (reach - reached) * _LANE_BITS
+                within |= within << shift | within >> shift
+                reached = reach
             self._sums += within * round(step * word.telling * self._unit)
 
     def best(self, most: int) -> list[int]:
         """Give the buckets (rows divided by `BUCKET`) whose sums are highest, best first."""
         sums = array("H", self._sums.to_bytes(2 * self._lanes, sys.byteorder))
+        # The best lanes are in the blocks that have the highest lane: far fewer numbers have to be sorted.
+        blocks = [max(sums[first : first + _BLOCK]) for first in range(0, self._lanes, _BLOCK)]
+        floor = max(sorted(blocks)[-most], 1) if len(blocks) >= most else 1
+        near = itertools.chain.from_iterable(
+            range(number * _BLOCK, min((number + 1) * _BLOCK, self._lanes))
+            for number, highest in enumerate(blocks)
+            if highest >= floor
+        )
+        lanes = [lane for lane in near if sums[lane] >= floor]
+        lanes.sort(key=sums.__getitem__, reverse=True)
         shifts = list(self._shifts.values())
-        return [
-            lane + shifts[bisect_right(self._starts, lane) - 1]
-            for lane in nlargest(most, range(self._lanes), key=sums.__getitem__)
-            if sums[lane]
-        ]
+        return [lane + shifts[bisect_right(self._starts, lane) - 1] for lane in lanes[:most]]
 
     def _having(self, rows: Sequence[int]) -> int:
         """Give 1 in the lane of each bucket that has one of these rows."""
