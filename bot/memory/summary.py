@@ -18,7 +18,7 @@ SHORTEST, LONGEST = 64, 600
 """Tokens of one summary at most: less says nothing, and in more than some 450 words models get lost."""
 LEAST_READ = 256
 """Tokens of the log below which a context is too small to have a model sum anything up."""
-ASKING = 520
+ASKING = 600
 """Tokens that the request takes beside the log, rounded up."""
 THOUGHTS = 512
 """Tokens that a model may spend on thinking before it writes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.memory.chronicle import (
@@ -167,6 +167,43 @@ def test_a_summary_is_kept_as_plain_sentences() -> None:
     assert checked("Ann promised Marta silver. Bob said nothing at all.", TALK, 5, words) == (
         "Ann promised Marta silver."
     )
+
+
+def test_a_summary_that_is_written_as_a_list_keeps_what_stands_in_it() -> None:
+    said = (
+        "**Who is who:** Ann is a smith.\n- **Promises and debts:** Ann promised Marta twelve silver.\n"
+        "- Injuries: None.\n* Possessions: n/a\n- Places:\n- Open threads: Who rang the bell?\n"
+        "Places: ask at the inn. She owes him 12. He has 3 - of 4."
+    )
+    assert plain(said) == (
+        "Ann is a smith. Ann promised Marta twelve silver. Who rang the bell? ask at the inn."
+        " She owes him 12. He has 3 - of 4."
+    )
+
+
+HAPPENINGS = (
+    "{} promised {} {} silver by Friday.",
+    "{} was wounded in the arm by {} after {} blows.",
+    "{} hid the key of {} under stair {}.",
+    "Nobody knows why {} left {} at mill {}.",
+    "{} waits for {} at the ferry of Vellmoor until the bell strikes {}.",
+    "{} swore to {} that it was cow number {}.",
+)
+NAMES = st.from_regex(r"[A-Z][a-z]{2,7}(-[A-Z][a-z]{2,5})?", fullmatch=True)
+HAPPENED = st.tuples(st.sampled_from(HAPPENINGS), NAMES, NAMES, st.integers(2, 999))
+ONCE_EACH = st.lists(HAPPENED, min_size=1, unique_by=lambda one: one[0])
+
+
+@settings(max_examples=25)
+@given(told=ONCE_EACH, mark=st.sampled_from(["", "- ", "1. ", "* "]))
+def test_names_and_numbers_survive_when_a_model_copies(
+    told: list[tuple[str, str, str, int]], mark: str
+) -> None:
+    happened = [form.format(who, whom, number) for form, who, whom, number in told]
+    lines = [Line(who, text) for text, (_, who, _, _) in zip(happened, told, strict=True)]
+    kept = checked(("\n" if mark else " ").join(f"{mark}{one}" for one in happened), lines, 400, words)
+    for _, who, whom, number in told:
+        assert {who, whom, str(number)} <= set(kept.replace(".", " ").split())
 
 
 def test_an_excerpt_tells_the_weightiest_in_the_logs_own_words() -> None:
