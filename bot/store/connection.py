@@ -62,7 +62,6 @@ class Connection:
 
     def __init__(self, blocking: sqlalchemy.Connection) -> None:
         self._blocking = blocking
-        self._compiled: dict[Executable, Compiled] = {}
 
     async def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
@@ -76,9 +75,10 @@ class Connection:
         It is compiled the first time and known by its identity after that: hand in the same object, with
         values for the same names, of types that SQLite takes as they are.
         """
-        compiled = self._compiled.get(statement)
+        known = self._driver().compiled
+        compiled = known.get(statement)
         if compiled is None:
-            compiled = self._compiled[statement] = self._compile(statement, values)
+            compiled = known[statement] = self._compile(statement, values)
         parameters = tuple(values[name] for name in compiled.names)
         if not self._blocking.in_transaction():
             self._blocking.begin()  # sends nothing yet; what is read next is read of the same state
@@ -195,12 +195,14 @@ class Driver(aiosqlite.Connection):
     """aiosqlite with one trip to its thread for each statement, where SQLAlchemy and its cursor take four.
 
     `begin` is the statement that a transaction waits to begin with: it goes on the trip of the next one.
+    `compiled` are the statements that `Connection.repeat` has run: a driver serves many connections in turn.
     """
 
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(connector, iter_chunk_size=64)
         self._thread.daemon = True  # as SQLAlchemy has it: no connection keeps a process from ending
         self.begin = ""
+        self.compiled: dict[Executable, Compiled] = {}
 
     def cursor(self) -> Cursor:  # type: ignore[override]  # what SQLAlchemy asks of one, and no more
         """Give a cursor for one statement."""
