@@ -14,7 +14,7 @@ import pytest
 PROJECT = Path(__file__).parent.parent
 HOUSE = ("bot", "cogs", "personas")
 
-GROUND_FLOOR = ("bot.errors", "bot.chat", "bot.settings", "bot.clock", "bot.documents")
+GROUND_FLOOR = ("bot.errors", "bot.chat", "bot.settings", "bot.clock", "bot.documents", "bot.painting")
 SIBLINGS = ("bot.prompt", "bot.model", "bot.memory", "bot.rules", "bot.persona")
 
 # Which room may import from which others. Arrows run one way:
@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bot.chat": (),
     "bot.clock": (),
     "bot.documents": ("bot.errors",),
+    "bot.painting": ("bot.settings",),
     "bot.settings": ("bot.errors",),
     "bot.store": GROUND_FLOOR,
     "bot.prompt": (*GROUND_FLOOR, "bot.store"),

@@ -1,8 +1,7 @@
 """The window as a picture: one stacked bar with its legend, on Discord's dark background, for a phone.
 
 Discord shows a picture of this width at half its size on a phone: what is written is 25 pixels high at least.
-It is drawn in a process of its own, `python -m bot.scene.picture`, contents as JSON in, PNG out: Pillow would
-take 10 MiB of the bot's memory for good.
+It is drawn in a process of its own, `python -m bot.scene.picture`, contents as JSON in, PNG out.
 """
 
 from __future__ import annotations
@@ -10,15 +9,12 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import structlog
-
+from bot.painting import painted
 from bot.prompt.inspector import ANSWERS, CARDS, HEAD, LORE, NOTES, PLAYERS, Contents, Part
-from bot.settings import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +22,6 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
-LONGEST_S = 20.0  # on a busy machine; Discord waits for 15 minutes
 WIDTH = 800
 MARGIN = 28
 BAR_TOP, BAR_HEIGHT = 88, 84
@@ -79,28 +74,11 @@ class Painter:
 
     def __init__(self) -> None:
         self._easel = asyncio.Lock()
-        self._log = structlog.get_logger("hearthside.picture")
 
     async def paint(self, contents: Contents) -> bytes | None:
-        """Draw what is in a window, as PNG, in about 0.4 s. None if that fails; the log says why."""
+        """Draw what is in a window, as PNG. None if that fails; the log says why."""
         async with self._easel:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", __name__, cwd=PROJECT, env=_harmless_environment(),
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            )  # fmt: skip
-            try:
-                async with asyncio.timeout(LONGEST_S):
-                    picture, said = await child.communicate(json.dumps(asdict(contents)).encode())
-            except TimeoutError:
-                picture, said = b"", b"it took too long"
-            finally:
-                if child.returncode is None:
-                    child.kill()
-                    await child.wait()
-        if child.returncode == 0:
-            return picture
-        self._log.warning("no_picture", said=said.decode(errors="replace")[-500:])
-        return None
+            return await painted(__name__, asdict(contents))
 
 
 def main() -> None:
@@ -109,13 +87,6 @@ def main() -> None:
     parts = tuple(Part(**part) for part in values.pop("parts"))
     contents = Contents(**{**values, "parts": parts, "short_cards": tuple(values["short_cards"])})
     sys.stdout.buffer.write(draw(contents))
-
-
-def _harmless_environment() -> dict[str, str]:
-    """Give the environment without what the bot alone needs to know."""
-    return {
-        name: value for name, value in os.environ.items() if not name.upper().endswith(("_TOKEN", "_KEY"))
-    }
 
 
 def draw(contents: Contents) -> bytes:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from bot import painting
 from bot.prompt.inspector import ANSWERS, CARDS, HEAD, LORE, NOTES, PLAYERS, Contents, Part
 from bot.scene import picture
 from bot.scene.picture import BAR_HEIGHT, BAR_TOP, COLOURS, FREE, GAP, MARGIN, RESERVE, WIDTH, Painter
@@ -115,5 +116,5 @@ async def test_it_is_drawn_outside_the_bot() -> None:
 
 
 async def test_a_picture_that_cannot_be_drawn_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture, "LONGEST_S", 0.0)
+    monkeypatch.setattr(painting, "LONGEST_S", 0.0)
     assert await Painter().paint(FULL) is None

@@ -1,21 +1,16 @@
 """A plan as a picture: memory against context length, with the lines of what the machine has.
 
-It is drawn in a process of its own, `python -m bot.model.library.chart`, the graph as JSON in, PNG out:
-Pillow would take 10 MiB of the bot's memory for good.
+It is drawn in a process of its own, `python -m bot.model.library.chart`, the graph as JSON in, PNG out.
 """
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import math
-import os
 import sys
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
-
-import structlog
 
 from bot.model.library.ink import (
     BACKGROUND,
@@ -31,12 +26,11 @@ from bot.model.library.ink import (
     write,
 )
 from bot.model.library.plan import GIB, Plan, plan
-from bot.settings import PROJECT
+from bot.painting import painted
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
-_LONGEST_S = 20.0
 WIDTH, HEIGHT = 800, 520
 LEFT, RIGHT, TOP, BOTTOM = 110, 752, 96, 440
 LIMITS = (YELLOW, ORANGE)
@@ -71,37 +65,13 @@ def graph_of(title: str, made: Plan) -> Graph:
 
 
 async def paint(graph: Graph) -> bytes | None:
-    """Draw a graph as PNG, in about 0.4 s. None if that fails; the log says why."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __name__, cwd=PROJECT, env=_harmless_environment(),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(_LONGEST_S):
-            picture, said = await child.communicate(json.dumps(asdict(graph)).encode())
-    except TimeoutError:
-        picture, said = b"", b"it took too long"
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    if child.returncode == 0:
-        return picture
-    log = structlog.get_logger("hearthside.picture")
-    log.warning("no_picture", said=said.decode(errors="replace")[-500:])
-    return None
+    """Draw a graph as PNG. None if that fails; the log says why."""
+    return await painted(__name__, asdict(graph))
 
 
 def main() -> None:
     """Draw what standard input describes."""
     sys.stdout.buffer.write(draw(Graph(**json.load(sys.stdin))))
-
-
-def _harmless_environment() -> dict[str, str]:
-    """Give the environment without what the bot alone needs to know."""
-    return {
-        name: value for name, value in os.environ.items() if not name.upper().endswith(("_TOKEN", "_KEY"))
-    }
 
 
 def draw(graph: Graph) -> bytes:
