@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from bot import cli
 from bot.errors import TableError
 from bot.model.library import loss_chart
 from bot.model.library.block_formats import there_and_back, uniform
+from bot.model.library.ink import YELLOW, Place, along, label
 from bot.model.library.losses import Loss, losses
 from bot.model.library.rounding import from_the_low_end, from_zero
 
@@ -76,6 +77,17 @@ def test_the_losses_as_a_picture(tiny_gguf: Path, tmp_path: Path, capsys: pytest
     assert "F16" not in shown, "what loses nothing has no place on the scale"
     assert cli.main(["model", "quant", str(tiny_gguf), "--plot", str(tmp_path)]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_label_covers_neither_a_line_nor_another_label() -> None:
+    pen = ImageDraw.Draw(Image.new("RGB", (400, 200)))
+    taken = along([(0, 100), (400, 100)], 5)
+    places: list[Place] = [("lm", 20, 100), ("lm", 20, 60), ("lm", 20, 140)]
+    inside = (0.0, 0.0, 400.0, 200.0)
+    for _ in range(2):
+        assert label(pen, "GPU: 12 GiB", 25, YELLOW, places, taken, inside)
+    assert not label(pen, "GPU: 12 GiB", 25, YELLOW, places, taken, inside)
+    assert [round((box[1] + box[3]) / 2, -1) for box in taken[-2:]] == [60, 140]
 
 
 def test_nothing_lost_is_nothing_drawn() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +16,11 @@ from bot.model.library.ink import (
     PALE_BLUE,
     TITLE,
     YELLOW,
-    font,
+    Box,
+    Place,
+    along,
+    as_png,
+    label,
     write,
 )
 from bot.model.library.losses import Loss
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 900, 640
 LEFT, RIGHT, TOP, BOTTOM = 120, 860, 130, 550
 _LABEL = 22
+_INSIDE = (LEFT, TOP - 20, WIDTH, BOTTOM)
 _DOT, _GAP = 7, 13
 _BITS = (2, 3, 4, 5, 6, 8, 12, 16)
 _SIDES = (
@@ -35,8 +39,6 @@ _SIDES = (
     ("lb", _DOT, -_DOT), ("mb", 0, -_GAP), ("rb", -_DOT, -_DOT),
 )  # fmt: skip
 """Where a dot's name may stand, the best place first: the line runs down to the right, so left and below."""
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -79,17 +81,16 @@ def draw(title: str, found: list[Loss]) -> bytes:
     pen = ImageDraw.Draw(image)
     write(pen, (28, 22), title, TITLE)
     _axes(pen, frame)
-    shown = [loss for loss in found if loss.error > 0]
-    alone = [loss for loss in shown if loss.uniform]
-    pen.line([frame.at(loss) for loss in alone], fill=YELLOW, width=3)
-    taken = [_around(*frame.at(loss)) for loss in shown]
-    for loss in shown:
-        pen.ellipse(_around(*frame.at(loss)), fill=YELLOW if loss.uniform else BLUE)
+    shown = sorted((loss for loss in found if loss.error > 0), key=lambda loss: not loss.uniform)
+    line = [frame.at(loss) for loss in shown if loss.uniform]
+    pen.line(line, fill=YELLOW, width=3)
+    for loss in shown:  # the real formats lie on top
+        pen.ellipse(_dot(*frame.at(loss)), fill=YELLOW if loss.uniform else BLUE, outline=BACKGROUND, width=2)
+    taken = [_dot(*frame.at(loss)) for loss in shown] + along(line, 5)
+    for loss in sorted(shown, key=lambda loss: -loss.bits):  # from the right, where there is room
         if not loss.uniform:  # those stand above their bits
-            _name(pen, loss.name, frame.at(loss), taken)
-    file = io.BytesIO()
-    image.quantize(64).save(file, "PNG", optimize=True)
-    return file.getvalue()
+            label(pen, loss.name, _LABEL, PALE_BLUE, _places(*frame.at(loss)), taken, _INSIDE)
+    return as_png(image)
 
 
 def _axes(pen: ImageDraw, frame: Frame) -> None:
@@ -105,25 +106,10 @@ def _axes(pen: ImageDraw, frame: Frame) -> None:
     write(pen, (RIGHT, HEIGHT - 12), "bits per weight", LETTERS, FAINT, "rd")
 
 
-def _name(pen: ImageDraw, name: str, at: tuple[float, float], taken: list[Box]) -> None:
-    """Write a dot's name where it covers nothing, nowhere if it would: the table says it too."""
-    for anchor, right, down in _SIDES:
-        place = at[0] + right, at[1] + down
-        box = pen.textbbox(place, name, font=font(_LABEL), anchor=anchor)
-        own = _around(*at)
-        if _inside(box) and not any(_meet(box, other) for other in taken if other != own):
-            write(pen, place, name, _LABEL, PALE_BLUE, anchor)
-            taken.append(box)
-            return
-
-
-def _around(x: float, y: float) -> Box:
+def _dot(x: float, y: float) -> Box:
     return x - _DOT, y - _DOT, x + _DOT, y + _DOT
 
 
-def _inside(box: Box) -> bool:
-    return box[0] > LEFT and box[2] < WIDTH and box[1] > TOP - 20 and box[3] < BOTTOM
-
-
-def _meet(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _places(x: float, y: float) -> list[Place]:
+    """Give the places around a dot, then the same further away: a line of formats has as many bits."""
+    return [(side, x + far * right, y + far * down) for far in (1, 2) for side, right, down in _SIDES]
