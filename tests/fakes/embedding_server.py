@@ -13,20 +13,23 @@ import json
 import zlib
 from array import array
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
+
+from tests.fakes.listener import Listener
 
 Mischief = Callable[[dict[str, Any]], web.Response | None]
 """What happens to a request in place of an answer; None: the answer."""
 
 
-class EmbeddingServerFake:
+class EmbeddingServerFake(Listener):
     """The server. `models` are listed; each has as many dimensions as `dimensions` says."""
 
     def __init__(
         self, *models: str, dimensions: int = 64, api_key: str = "", speaks_base64: bool = True
     ) -> None:
+        super().__init__()
         self.models = models or ("words",)
         self.dimensions = dimensions
         self.mischief: Mischief = lambda _: None
@@ -40,40 +43,15 @@ class EmbeddingServerFake:
         self.arrived = asyncio.Condition()
         self._api_key = api_key
         self._base64 = speaks_base64
-        self._runner: web.AppRunner | None = None
-        self._port = 0
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.stop()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/v1"
 
     @property
     def texts(self) -> list[str]:
         """Every text that was sent, in order."""
         return [text for request in self.requests for text in request["input"]]
 
-    async def start(self) -> None:
-        """Listen; on the same port as before where it was stopped."""
-        app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_get("/v1/models", self._list)
-        app.router.add_post("/v1/embeddings", self._embed)
-        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
-        self._port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        """Stop listening and cut every connection."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+    def routes(self) -> list[web.RouteDef]:
+        """Answer what is asked of models and embeddings."""
+        return [web.get("/v1/models", self._list), web.post("/v1/embeddings", self._embed)]
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something is true of what has been asked."""

@@ -20,11 +20,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from aiohttp import web
 
 from bot.memory.chronicle import SYSTEM
+from tests.fakes.listener import Listener
 
 TEXT = "The door swings open. Rain drips from the lintel, and somebody inside puts down a cup."
 
@@ -110,7 +111,7 @@ def sums_up(body: dict[str, Any]) -> bool:
     return any(SYSTEM in str(message["content"]) for message in body.get("messages", ())[:1])
 
 
-class ScriptedModelServer:
+class ScriptedModelServer(Listener):
     """The server. `script` lists what the next chat requests get, in turn; then `default` again.
 
     Requests to sum something up get what `summary_script` lists, then what `summary` makes of them, `default`
@@ -126,6 +127,7 @@ class ScriptedModelServer:
         context: int = 4096,
         api_key: str | None = None,
     ) -> None:
+        super().__init__()
         self.models = models
         self.default: Step = default or Answer()
         self.script: deque[Step] = deque()
@@ -139,19 +141,6 @@ class ScriptedModelServer:
         self.context = context
         self._dialect = dialect
         self._api_key = api_key
-        self._runner: web.AppRunner | None = None
-        self._port = 0
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.stop()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/v1"
 
     @property
     def chats(self) -> list[Recorded]:
@@ -167,22 +156,9 @@ class ScriptedModelServer:
         """Requests for an answer."""
         return [chat for chat in self.chats if not sums_up(chat.body) and chat.body["max_tokens"] > 1]
 
-    async def start(self, port: int | None = None) -> None:
-        """Listen; on the same port as before where it was stopped, unless `port` says another."""
-        app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_get("/requests", self._list_requests)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port if port is None else port)
-        await site.start()
-        self._port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        """Stop listening and cut every connection."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+    def routes(self) -> list[web.RouteDef]:
+        """Answer everything."""
+        return [web.get("/requests", self._list_requests), web.route("*", "/{path:.*}", self._handle)]
 
     async def wait_for_chats(self, number: int) -> Recorded:
         """Wait until that many chat requests have come in all, and give the last."""

@@ -12,6 +12,7 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
+from tests.fakes.listener import Listener
 from tests.fakes.model_server import sums_up
 
 NOT_PASSED_ON = frozenset({"host", "content-length", "transfer-encoding", "connection", "keep-alive"})
@@ -54,20 +55,15 @@ class Passed:
         return int(self.cost["prompt_n"])
 
 
-class Tap:
+class Tap(Listener):
     """Listens on a port of its own and passes everything on to `upstream`, llama.cpp's root address."""
 
     def __init__(self, upstream: str) -> None:
+        super().__init__()
         self.chats: list[Passed] = []
         self._upstream = upstream
         self._changed = asyncio.Condition()
-        self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._port = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/v1"
 
     @property
     def answers(self) -> list[Passed]:
@@ -81,19 +77,16 @@ class Tap:
     async def __aenter__(self) -> Self:
         # llama.cpp hangs up after every stream, and a request on the old connection would fail.
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
-        app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_route("*", "/{path:.*}", self._pass)
-        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self._port = self._runner.addresses[0][1]
-        return self
+        return await super().__aenter__()
 
     async def __aexit__(self, *exc_info: object) -> None:
-        assert self._runner
+        await super().__aexit__(*exc_info)
         assert self._session
-        await self._runner.cleanup()
         await self._session.close()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Pass everything on."""
+        return [web.route("*", "/{path:.*}", self._pass)]
 
     @property
     def at_rest(self) -> bool:
