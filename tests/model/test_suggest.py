@@ -9,7 +9,7 @@ from bot.errors import TableError
 from bot.model.library import here
 from bot.model.library.cache import Use
 from bot.model.library.catalogue import catalogue, find, suggest
-from bot.model.library.gpus import Gpu, detect
+from bot.model.library.gpus import Gpu, Run, detect
 from bot.model.library.plan import GIB, Machine
 
 
@@ -83,31 +83,42 @@ def test_a_known_name_can_be_planned_and_a_near_one_is_guessed(capsys: pytest.Ca
     assert "Q4_K_M" in capsys.readouterr().err
 
 
-def test_nvidias_cards_are_found() -> None:
-    def run(command: list[str]) -> str:
-        return "NVIDIA GeForce RTX 3060, 12288\nTesla, P40, 24576\n" if command[0] == "nvidia-smi" else ""
+NVIDIA = "NVIDIA GeForce RTX 3060, 12288\nTesla, P40, 24576\nNVIDIA GB10, [N/A]\n"
+"""The last one is a card that shares the processor's memory, and does not say how much."""
+ROCM = """{"card0": {"VRAM Total Memory (B)": "21458059264", "VRAM Total Used Memory (B)": "27856896",
+"Card Series": "Radeon RX 7900 XT", "Card Model": "0x744c", "GFX Version": "gfx1100"},
+"card1": {"VRAM Total Memory (B)": "67108864", "Card Series": "Raphael"}}"""
+"""As rocm-smi printed it in marimo-team/marimo#9237, with a Ryzen's own graphics from mudler/LocalAI#7761."""
+AMD_CARD = """{"gpu": 0, "asic": {"market_name": "Radeon RX 7900 XT"},
+"vram": {"type": "GDDR6", "vendor": "SAMSUNG", "size": {"value": 20464, "unit": "MB"}}}"""
+"""Written in the shape that scripts read of amd-smi, as a list or under `gpu_data`; none was recorded."""
 
-    assert detect(run, "linux") == [
+
+def saying(**told: str) -> Run:
+    """Programs that print what they are said to, by their names with _ for -; the others are not there."""
+    return lambda command: told.get(command[0].replace("-", "_"), "")
+
+
+def test_nvidias_cards_are_found() -> None:
+    assert detect(saying(nvidia_smi=NVIDIA, rocm_smi=ROCM), "linux") == [
         Gpu("NVIDIA GeForce RTX 3060", 12 * GIB), Gpu("Tesla, P40", 24 * GIB)
     ]  # fmt: skip
 
 
-def test_amds_cards_are_found() -> None:
-    told = {"card0": {"VRAM Total Memory (B)": str(16 * GIB)}, "system": "x"}
-    assert detect(lambda command: json.dumps(told) if command[0] == "rocm-smi" else "", "linux") == [
-        Gpu("AMD card0", 16 * GIB)
-    ]
+def test_amds_cards_are_found_without_the_processors_own() -> None:
+    assert detect(saying(rocm_smi=ROCM), "linux") == [Gpu("AMD Radeon RX 7900 XT", 21458059264)]
 
 
-@pytest.mark.parametrize("told", ["", "{", "[]", "No devices were found", "name, many"])
+@pytest.mark.parametrize("told", [f"[{AMD_CARD}]", f'{{"gpu_data": [{AMD_CARD}]}}'])
+def test_amds_cards_are_found_by_the_newer_tool_too(told: str) -> None:
+    assert detect(saying(amd_smi=told), "linux") == [Gpu("AMD Radeon RX 7900 XT", 20464 * 1024**2)]
+
+
+@pytest.mark.parametrize(
+    "told", ["", "{", "[]", "No devices were found", "name, many", '{"gpu_data": [{"vram": 5}]}', "[" * 99999]
+)
 def test_tools_that_say_nothing_of_use(told: str) -> None:
     assert detect(lambda _: told, "linux") == []
-
-
-def test_a_processors_own_graphics_are_no_second_card() -> None:
-    told = {"card0": {"VRAM Total Memory (B)": "17163091968"}, "card1": {"VRAM Total Memory (B)": "67108864"}}
-    found = detect(lambda command: json.dumps(told) if command[0] == "rocm-smi" else "", "linux")
-    assert [gpu.name for gpu in found] == ["AMD card0"]
 
 
 def test_shared_memory_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +127,14 @@ def test_shared_memory_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert here.machine(vram=10 * GIB, ram=24 * GIB) == Machine(10 * GIB, 24 * GIB)
 
 
-def test_apples_memory_is_shared() -> None:
-    assert detect(lambda _: "0\n", "darwin", ram=24 * GIB) == [Gpu("Apple GPU", 16 * GIB, shared=True)]
-    assert detect(lambda _: "0\n", "darwin", ram=64 * GIB) == [Gpu("Apple GPU", 48 * GIB, shared=True)]
-    assert detect(lambda _: "20480\n", "darwin", ram=24 * GIB) == [Gpu("Apple GPU", 20 * GIB, shared=True)]
+@pytest.mark.parametrize(
+    ("ram", "limit", "allowed"), [(24, "0\n", 16), (64, "0\n", 48), (24, "20480\n", 20), (24, "", 16)]
+)
+def test_apples_memory_is_shared(ram: int, limit: str, allowed: int) -> None:
+    said = {"machdep.cpu.brand_string": "Apple M2 Max\n", "iogpu.wired_limit_mb": limit}
+    found = detect(lambda command: said[command[-1]], "darwin", ram=ram * GIB)
+    assert found == [Gpu("Apple M2 Max", allowed * GIB, shared=True)]
+
+
+def test_an_older_mac_has_no_gpu_to_plan_with() -> None:
+    assert detect(lambda _: "Intel(R) Core(TM) i7-8850H CPU @ 2.60GHz\n", "darwin", ram=16 * GIB) == []

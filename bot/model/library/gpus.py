@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 Run = Callable[[list[str]], str]
 """Run a program and give what it prints; "" where it is not there or fails."""
@@ -60,25 +61,54 @@ def _nvidia(run: Run) -> list[Gpu]:
 
 
 def _amd(run: Run) -> list[Gpu]:
-    """Read rocm-smi's JSON: "VRAM Total Memory (B)" of each card."""
-    try:
-        cards = json.loads(run(["rocm-smi", "--showmeminfo", "vram", "--json"]) or "{}")
-    except ValueError:
-        return []
-    if not isinstance(cards, dict):
-        return []
-    sizes = {
-        name: str(card.get("VRAM Total Memory (B)", ""))
-        for name, card in cards.items()
-        if isinstance(card, dict)
-    }
-    found = [Gpu(f"AMD {name}", int(size)) for name, size in sizes.items() if size.isdigit()]
+    found = _rocm_smi(run) or _amd_smi(run)
     return [gpu for gpu in found if gpu.memory >= _SMALLEST] or found
 
 
+def _rocm_smi(run: Run) -> list[Gpu]:
+    """Read rocm-smi's JSON: "VRAM Total Memory (B)" of each card, and its name where that is told."""
+    cards = _json(run(["rocm-smi", "--showproductname", "--showmeminfo", "vram", "--json"]))
+    found = []
+    for name, card in cards.items() if isinstance(cards, dict) else ():
+        size = str(card.get("VRAM Total Memory (B)", "")) if isinstance(card, dict) else ""
+        if size.isdigit():
+            found.append(Gpu(f"AMD {card.get('Card Series') or name}", int(size)))
+    return found
+
+
+def _amd_smi(run: Run) -> list[Gpu]:
+    """Read the JSON of its successor: `vram.size` of each card, a number of MB, which are MiB.
+
+    It is a list, or since 2025 that list as `gpu_data`. Source: ROCm/amdsmi, amdsmi_cli; vllm-project's and
+    llm-d's scripts read it so.
+    """
+    told = _json(run(["amd-smi", "static", "--asic", "--vram", "--json"]))
+    cards = told.get("gpu_data") if isinstance(told, dict) else told
+    found = []
+    for card in cards if isinstance(cards, list) else ():
+        match card:
+            case {"vram": {"size": {"value": int(mib), "unit": "MB"}}}:
+                name = card["asic"].get("market_name") if isinstance(card.get("asic"), dict) else None
+                found.append(Gpu(f"AMD {name or card.get('gpu')}", mib * _MIB))
+    return found
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+
+
 def _metal(run: Run, ram: int) -> list[Gpu]:
-    """Apple's GPUs use the RAM: what `iogpu.wired_limit_mb` allows, 0 being macOS's own share of it."""
+    """Apple's GPUs use the RAM: what `iogpu.wired_limit_mb` allows, 0 being macOS's own share of it.
+
+    Macs with Intel's processors, whose graphics llama.cpp is better off without, have none.
+    """
+    chip = run(["sysctl", "-n", "machdep.cpu.brand_string"]).strip()
+    if "Apple" not in chip:
+        return []
     limit = run(["sysctl", "-n", "iogpu.wired_limit_mb"]).strip()
     share = _SHARE_LARGE if ram >= _LARGE else _SHARE_SMALL
     allowed = int(limit) * _MIB if limit.isdigit() and int(limit) else int(ram * share)
-    return [Gpu("Apple GPU", allowed, shared=True)] if allowed else []
+    return [Gpu(chip, allowed, shared=True)] if allowed else []
