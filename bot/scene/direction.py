@@ -130,20 +130,9 @@ class Direction:
             )
             ids = await utterance.finish(text)
             async with self._store.transaction() as tx:
-                entry = await log.append(
-                    tx,
-                    Entry(
-                        id=0,
-                        scene_id=scene.id,
-                        seq=scene.take_seq(),
-                        kind=EntryKind.OPENING,
-                        speaker=lead.name,
-                        persona=lead.slug,
-                        text=text,
-                        created_at=self._table.clock.now(),
-                    ),
-                    ids,
-                )
+                now = self._table.clock.now()
+                told = scene.next_entry(EntryKind.OPENING, lead.name, text, now, persona=lead.slug)
+                entry = await log.append(tx, told, ids)
             scene.add(entry)
 
     async def end(self, scene: Scene) -> None:
@@ -271,18 +260,7 @@ class Direction:
                 scene.add(entry)
 
     async def _note(self, scene: Scene, tx: Any, text: str) -> Entry:
-        return await log.append(
-            tx,
-            Entry(
-                id=0,
-                scene_id=scene.id,
-                seq=scene.take_seq(),
-                kind=EntryKind.NOTE,
-                speaker="",
-                text=text,
-                created_at=self._table.clock.now(),
-            ),
-        )
+        return await log.append(tx, scene.next_entry(EntryKind.NOTE, "", text, self._table.clock.now()))
 
     # -- how it is played ---------------------------------------------------------------------------------
 

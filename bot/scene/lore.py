@@ -229,19 +229,9 @@ class SceneLore:
     async def _tell(
         self, tx: Connection, scene: Scene, fired: Fired, audience: str | None
     ) -> tuple[Entry, FiredRecord]:
-        entry = await log.append(
-            tx,
-            Entry(
-                id=0,
-                scene_id=scene.id,
-                seq=scene.take_seq(),
-                kind=EntryKind.LORE,
-                speaker=" ".join(fired.label.split())[:LABEL_CHARACTERS],
-                text=fired.text,
-                created_at=self._clock.now(),
-                audience=audience,
-            ),
-        )
+        label = " ".join(fired.label.split())[:LABEL_CHARACTERS]
+        told = scene.next_entry(EntryKind.LORE, label, fired.text, self._clock.now(), audience=audience)
+        entry = await log.append(tx, told)
         record = FiredRecord(entry.id, entry.seq, *fired.ref, because=fired.because, since=fired.since)
         await stored.note_fired(tx, record)
         return entry, record

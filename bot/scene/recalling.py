@@ -255,19 +255,9 @@ class Recalling:
         """Store a memory, unless what it tells of was changed or deleted a moment ago."""
         if not await recall.unchanged(tx, {one.entry.id: one.entry.text for one in memory.sources}):
             return None
-        entry = await log.append(
-            tx,
-            Entry(
-                id=0,
-                scene_id=scene.id,
-                seq=scene.take_seq(),
-                kind=EntryKind.MEMORY,
-                speaker="memory",
-                text=memory.text,
-                created_at=self._clock.now(),
-                audience=memory.audience,
-            ),
-        )
+        now = self._clock.now()
+        told = scene.next_entry(EntryKind.MEMORY, "memory", memory.text, now, audience=memory.audience)
+        entry = await log.append(tx, told)
         await recall.note(tx, entry.id, {one.entry.id: one.score for one in memory.sources})
         return entry
 

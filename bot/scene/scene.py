@@ -104,6 +104,33 @@ class Scene:
         self._last_seq += 1
         return self._last_seq
 
+    def next_entry(
+        self,
+        kind: EntryKind,
+        speaker: str,
+        text: str,
+        created_at: float,
+        *,
+        author_id: int | None = None,
+        persona: str | None = None,
+        turn_id: int | None = None,
+        audience: str | None = None,
+    ) -> Entry:
+        """Give an entry that takes the next place in the log; it is still to be stored."""
+        return Entry(
+            id=0,
+            scene_id=self.id,
+            seq=self.take_seq(),
+            kind=kind,
+            speaker=speaker,
+            text=text,
+            created_at=created_at,
+            author_id=author_id,
+            persona=persona,
+            turn_id=turn_id,
+            audience=audience,
+        )
+
     def change(self, **values: Any) -> None:
         """Change columns of the record."""
         self.record = replace(self.record, **values)

@@ -167,21 +167,15 @@ class Table:
                 return
             addressed = await self._addressed(tx, scene, said)
             turn, promised = await self._promise(tx, scene, text, addressed)
-            entry = await log.append(
-                tx,
-                Entry(
-                    id=0,
-                    scene_id=scene.id,
-                    seq=scene.take_seq(),
-                    kind=EntryKind.PLAYER,
-                    speaker=self.player_name(scene, said.author_name),
-                    author_id=said.author_id,
-                    text=text,
-                    created_at=said.created_at,
-                    turn_id=turn.id if turn else None,
-                ),
-                [said.message_id],
+            told = scene.next_entry(
+                EntryKind.PLAYER,
+                self.player_name(scene, said.author_name),
+                text,
+                said.created_at,
+                author_id=said.author_id,
+                turn_id=turn.id if turn else None,
             )
+            entry = await log.append(tx, told, [said.message_id])
         scene.add(entry)
         if turn:
             turn.replies += promised

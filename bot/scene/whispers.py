@@ -10,7 +10,7 @@ from bot.memory.witnesses import audience, member
 from bot.prompt.speech import in_character
 from bot.scene.scene import Turn
 from bot.store import knowledge, log, turns
-from bot.store.records import Entry, EntryKind, Whisper
+from bot.store.records import EntryKind, Whisper
 
 if TYPE_CHECKING:
     from bot.persona.persona import Persona
@@ -55,21 +55,16 @@ class Whispers:
                 turn_id = await turns.begin(tx, scene.id, self._table.clock.now())
                 promised = await turns.promise(tx, turn_id, [persona.slug], first=0)
                 await knowledge.whispered(tx, turn_id, whisper)
-                entry = await log.append(
-                    tx,
-                    Entry(
-                        id=0,
-                        scene_id=scene.id,
-                        seq=scene.take_seq(),
-                        kind=EntryKind.PLAYER,
-                        speaker=self._table.player_name(scene, whispered.author_name),
-                        author_id=whispered.author_id,
-                        text=f"(whispers to {persona.name}) {text}",
-                        created_at=whispered.asked_at,
-                        turn_id=turn_id,
-                        audience=knowing,
-                    ),
+                told = scene.next_entry(
+                    EntryKind.PLAYER,
+                    self._table.player_name(scene, whispered.author_name),
+                    f"(whispers to {persona.name}) {text}",
+                    whispered.asked_at,
+                    author_id=whispered.author_id,
+                    turn_id=turn_id,
+                    audience=knowing,
                 )
+                entry = await log.append(tx, told)
             scene.add(entry)
             scene.turns.append(Turn(turn_id, promised, begun=True, whisper=whisper))
         return persona
