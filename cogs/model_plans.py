@@ -61,14 +61,16 @@ class ModelPlans(commands.Cog):
     async def suggest_(self, interaction: Interaction) -> None:  # noqa: D102  # as above
         from bot.model.library import here, report  # noqa: PLC0415  # as above
         from bot.model.library.cache import Use  # noqa: PLC0415
-        from bot.model.library.catalogue import suggest  # noqa: PLC0415
+        from bot.model.library.catalogue import best_first, suggest  # noqa: PLC0415
 
         await interaction.response.defer(ephemeral=True, thinking=True)
         machine = await asyncio.to_thread(here.machine)
-        found = [one for one in suggest(machine, Use(8192), QUANTIZATION) if one.plan.fits]
-        lines = [report.suggestion_as_line(one) for one in reversed(found)]
-        head = f"On {report.size(machine.vram)} of GPU memory and {report.size(machine.ram)} of RAM:"
-        await interaction.followup.send(fitting([head, *lines]), ephemeral=True)
+        quick, slow = best_first(suggest(machine, Use(8192), QUANTIZATION))
+        lines = [f"On the bot's machine, with {report.memory_of(machine)}, the largest first:"]
+        lines += map(report.suggestion_as_line, quick)
+        if slow:
+            lines += ["Slower than people read:", *map(report.suggestion_as_line, slow)]
+        await interaction.followup.send(fitting(lines), ephemeral=True)
 
     @plan_.autocomplete("model")
     async def _known(self, _: Interaction, current: str) -> list[app_commands.Choice[str]]:

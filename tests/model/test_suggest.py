@@ -8,7 +8,7 @@ from bot import cli
 from bot.errors import TableError
 from bot.model.library import here
 from bot.model.library.cache import Use
-from bot.model.library.catalogue import catalogue, find, suggest
+from bot.model.library.catalogue import best_first, catalogue, find, suggest
 from bot.model.library.gpus import Gpu, Run, detect
 from bot.model.library.plan import GIB, Machine
 
@@ -138,3 +138,20 @@ def test_apples_memory_is_shared(ram: int, limit: str, allowed: int) -> None:
 
 def test_an_older_mac_has_no_gpu_to_plan_with() -> None:
     assert detect(lambda _: "Intel(R) Core(TM) i7-8850H CPU @ 2.60GHz\n", "darwin", ram=16 * GIB) == []
+
+
+def test_at_the_table_what_answers_as_fast_as_people_read_comes_first() -> None:
+    quick, slow = best_first(suggest(Machine(0, 24 * GIB), Use(8192), "Q4_K_M"))
+    assert quick[0].model.name == "qwen3.6-35b-a3b"
+    assert all(
+        one.plan.tokens_per_second >= 5 > other.plan.tokens_per_second for one in quick for other in slow
+    )
+    assert "gemma-4-31b" in {one.model.name for one in slow}
+    assert "llama-3.1-405b" not in {one.model.name for one in (*quick, *slow)}
+
+
+def test_a_machine_without_a_gpu_is_not_told_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["model", "plan", "llama-3.1-8b", "--vram", "0", "--ram", "16"]) == 0
+    told = capsys.readouterr().out
+    assert "no GPU, 16 GiB of RAM: fits" in told
+    assert "on the GPU" not in told

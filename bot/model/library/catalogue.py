@@ -15,6 +15,8 @@ from bot.model.library.plan import Machine, Plan, plan
 from bot.model.library.quantization import MIXTURES
 from bot.model.library.shape import Layer, Shape
 
+READING = 5.0
+"""Tokens per second: about 220 words a minute, as people read."""
 _FILE = Path(__file__).parent.parent / "catalogue.toml"
 
 
@@ -139,3 +141,10 @@ def suggest(machine: Machine, use: Use, quantization: str) -> list[Suggestion]:
         )
         for entry in catalogue()
     ]
+
+
+def best_first(found: list[Suggestion]) -> tuple[list[Suggestion], list[Suggestion]]:
+    """Give what answers as fast as people read, and what runs but does not, each the largest first."""
+    runs = sorted((one for one in found if one.plan.fits), key=lambda one: -one.model.parameters)
+    quick = [one for one in runs if one.plan.tokens_per_second >= READING]
+    return quick, [one for one in runs if one not in quick]

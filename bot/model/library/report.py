@@ -20,6 +20,12 @@ def size(number: float) -> str:
     return f"{number:.0f} B"
 
 
+def memory_of(machine: Machine) -> str:
+    """Say what memory a machine has."""
+    gpu = f"{size(machine.vram)} of GPU memory" if machine.vram else "no GPU"
+    return f"{gpu}, {size(machine.ram)} of RAM"
+
+
 def _speed(tokens: float) -> str:
     return f"{tokens:.0f}" if tokens >= 10 else f"{tokens:.1f}"
 
@@ -80,12 +86,12 @@ def _fit(plan: Plan) -> list[tuple[str, str]]:
         return []
     every = len(plan.shape.layers) + 1
     verdict = "fits" if plan.fits else "does not fit"
-    rows = [
-        ("this machine", f"{size(machine.vram)} of GPU memory, {size(machine.ram)} of RAM: {verdict}"),
-        ("on the GPU", f"{plan.gpu_layers} of {every} layers (the output is one): {size(plan.gpu)}"),
-        ("in RAM", size(plan.cpu)),
-        ("longest context", _longest(plan)),
-    ]
+    rows = [("this machine", f"{memory_of(machine)}: {verdict}")]
+    if machine.vram:
+        rows.append(
+            ("on the GPU", f"{plan.gpu_layers} of {every} layers (the output is one): {size(plan.gpu)}")
+        )
+    rows += [("in RAM", size(plan.cpu)), ("longest context", _longest(plan))]
     if plan.fits:
         rows.append(
             ("speed", f"about {_speed(plan.tokens_per_second)} tokens/s (estimate: {_assumed(plan)})")
@@ -94,14 +100,18 @@ def _fit(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _longest(plan: Plan) -> str:
+    if not plan.machine.vram:
+        return f"{plan.largest} tokens" if plan.largest else "none"
     on_gpu = f"{plan.largest_on_gpu} tokens" if plan.largest_on_gpu else "none"
     return f"{on_gpu} with all on the GPU, {plan.largest or 'none'} with the RAM's help"
 
 
 def _assumed(plan: Plan) -> str:
     machine = plan.machine
-    parts = [f"GPU {machine.gpu_speed:.0f} GB/s"] if plan.gpu_layers else []
-    return ", ".join([*parts, f"RAM {machine.ram_bandwidth:.0f} GB/s, 60 % of both reached"])
+    ram = f"RAM {machine.ram_bandwidth:.0f} GB/s"
+    if not plan.gpu_layers:
+        return f"{ram}, 60 % of it reached"
+    return f"GPU {machine.gpu_speed:.0f} GB/s, {ram}, 60 % of both reached"
 
 
 def inspection_as_json(found: Inspection) -> Json:
@@ -212,7 +222,7 @@ def _facts(model: Known) -> str:
 
 def suggestions_as_text(found: list[Suggestion], machine: Machine, quantization: str) -> str:
     """Give a table of the catalogue with what runs on the machine marked, each note below its model."""
-    head = f"{size(machine.vram)} of GPU memory, {size(machine.ram)} of RAM; weights as {quantization}"
+    head = f"{memory_of(machine)}; weights as {quantization}"
     lines = [
         head,
         "",
