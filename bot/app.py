@@ -132,7 +132,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         summarising = Summarising(store, stories, prompter, writing, personas, clock)
         warming = Warming(backends, prompter, summarising, personas, models, clock)
         closing.push_async_callback(warming.aclose)
-        forgetting = Forgetting(store, clock)
+        forgetting = Forgetting(store, clock, elsewhere=backends.forget)
         closing.push_async_callback(forgetting.aclose)
         lineage = Lineage(embedding, stories, forgetting)
         table = Table(store, personas, answering, stage, warming, embedding, lineage, clock, rng)

@@ -257,6 +257,10 @@ class Backends:
             found.append(await self._cpu_status())
         return tuple(found)
 
+    async def forget(self) -> None:
+        """Leave nothing on disk of what models have read: something of it was taken back."""
+        await self._cpu.forget()
+
     async def aclose(self) -> None:
         """Stop looking, end the CPU model, close every connection."""
         for candidate in list(self._watching):

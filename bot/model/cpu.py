@@ -82,6 +82,7 @@ class CpuServer:
         self._starting: asyncio.Task[_Child] | None = None
         self._failures = 0
         self._blocked_until = 0.0
+        self._has_read_too_much = False
         self._error: BackendUnavailableError | None = None
         self._stamp: tuple[int, int] | None = None
         self._default: tuple[tuple[int, int] | None, int] | None = None  # a file's state, and its context
@@ -138,6 +139,13 @@ class CpuServer:
             self._default = (stamp, context)
         return self._default[1]
 
+    async def forget(self) -> None:
+        """Leave nothing on disk of what the child has read: something of it was taken back."""
+        self._has_read_too_much = True
+        if self._slots:
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self._slots.forget)
+
     async def stop(self) -> None:
         """End the child, also one that is just starting."""
         if self._starting is not None:
@@ -147,11 +155,12 @@ class CpuServer:
                 self._child = self._starting.result()
             self._starting = None
         if self._child is not None:
-            if self._slots and self._child.is_alive:
+            if self._slots and self._child.is_alive and not self._has_read_too_much:
                 with contextlib.suppress(OSError):
                     await self._slots.save(self._child.endpoint.url, self._child.job)
             await self._child.end()
             self._child = None
+            self._has_read_too_much = False
 
     async def _start(self) -> _Child:
         self._stamp = await asyncio.to_thread(_stamp, self.model)

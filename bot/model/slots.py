@@ -31,8 +31,7 @@ class SavedSlots:
 
     async def save(self, url: str, job: Job) -> None:
         """Write what each slot holds, in place of what was written before; as many as there is room for."""
-        for file in self._files():
-            file.unlink(missing_ok=True)
+        self.forget()
         written = 0
         async with _session(job) as session:
             for slot in range(job.parallel):
@@ -43,6 +42,11 @@ class SavedSlots:
                 if written > MOST_BYTES:
                     file.unlink(missing_ok=True)
                     return
+
+    def forget(self) -> None:
+        """Delete what was written: it holds every word that the server had read."""
+        for file in self._files():
+            file.unlink(missing_ok=True)
 
     async def restore(self, url: str, job: Job) -> None:
         """Have the slots read what was written for them; what does not fit is left alone."""

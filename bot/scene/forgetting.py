@@ -11,6 +11,8 @@ from bot.errors import HearthsideError
 from bot.store import recall
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from bot.clock import Clock
     from bot.store.connection import Connection
     from bot.store.store import Store
@@ -27,9 +29,13 @@ class Forgetting:
     That something is to be cleared is stored with the deletion, so that a restart goes on with it.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, elsewhere: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """`elsewhere` clears what else there is on disk of what was said."""
         self._store = store
         self._clock = clock
+        self._elsewhere = elsewhere
         self._wanted = asyncio.Event()
         self._done = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -79,6 +85,8 @@ class Forgetting:
             await self._clock.sleep(REST_S)
             async with self._store.transaction() as tx:
                 going_on = await recall.merge(tx, begin=False)
+        if wanted and self._elsewhere:
+            await self._elsewhere()
         if wanted and not await self._store.checkpoint():
             return False
         async with self._store.transaction() as tx:

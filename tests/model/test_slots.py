@@ -19,13 +19,15 @@ def kept(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-async def evaluated(model: Path, folder: Path, context: int = 1024) -> int:
-    """Start a server, ask it once, and stop it as the bot does."""
+async def evaluated(model: Path, folder: Path, context: int = 1024, *, taken_back: bool = False) -> int:
+    """Start a server, ask it once, and stop it as the bot does, after something was `taken_back` perhaps."""
     child = CpuServer(model, clock=SystemClock(), context=context, parallel=2, slots=folder)
     endpoint = await child.ensure()
     server = OpenAIServer(endpoint.url, api_key=endpoint.api_key)
     try:
         _, last = await hear(server, ask(STORY))
+        if taken_back:
+            await child.forget()
     finally:
         await server.aclose()
         await child.stop()
@@ -52,6 +54,14 @@ async def test_a_file_that_is_broken_is_passed_over(tiny_gguf: Path, tmp_path: P
     whole = await evaluated(tiny_gguf, tmp_path)
     for file in kept(tmp_path):
         file.write_bytes(file.read_bytes()[:100])
+    assert await evaluated(tiny_gguf, tmp_path) == whole
+
+
+async def test_nothing_is_kept_of_what_was_taken_back(tiny_gguf: Path, tmp_path: Path) -> None:
+    whole = await evaluated(tiny_gguf, tmp_path)
+    assert kept(tmp_path)
+    assert await evaluated(tiny_gguf, tmp_path, taken_back=True) == 1
+    assert not kept(tmp_path)
     assert await evaluated(tiny_gguf, tmp_path) == whole
 
 

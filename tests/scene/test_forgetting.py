@@ -107,12 +107,18 @@ async def test_a_restart_goes_on_with_what_was_left(evening: Evening) -> None:
     await evening.take_back(said)
     assert evening.on_disk(WORD)
 
-    evening.forgetting = Forgetting(evening.store, SystemClock())
+    cleared = asyncio.Event()
+
+    async def elsewhere() -> None:
+        cleared.set()
+
+    evening.forgetting = Forgetting(evening.store, SystemClock(), elsewhere)
     evening.forgetting.start()
     async with asyncio.timeout(10):
         await evening.forgetting.finished()
 
     assert not evening.on_disk(WORD)
+    assert cleared.is_set()
 
 
 async def test_who_reads_meanwhile_is_not_disturbed_and_delays_it(evening: Evening) -> None:
