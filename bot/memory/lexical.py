@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bot.memory.places import BUCKET
 
@@ -37,7 +37,7 @@ LEAST_TELLING = 0.5
 _, _CLOSE, _WIDE, _WIDEST = (
     tuple(1 - distance / (reach + 1) for distance in range(reach + 1)) for reach in REACHES
 )
-_CLOSE_REACH, _WIDE_REACH = REACHES[1:3]
+_CLOSE_REACH, _WIDE_REACH, _WIDEST_REACH = REACHES[1:]
 _CLOSE_BY = [(offset, _CLOSE[abs(offset)]) for offset in range(-_CLOSE_REACH, _CLOSE_REACH + 1)]
 
 
@@ -64,8 +64,7 @@ def evidence(count: int, entries: int) -> float:
     return share if share >= LEAST_TELLING else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """What words say of an entry: a score at each reach, and what those next to it prove together."""
 
     reaches: tuple[float, ...]
@@ -73,31 +72,49 @@ class Scored:
 
 
 class Scorer:
-    """Scores entries, a bucket at a time. `lengths` are the texts' lengths, by row, in and around them.
+    """Scores entries, a bucket at a time, once the lengths in and around it are known.
 
     The two widest reaches are so wide that all of a bucket is taken to have the length, and for the widest
     the words, that its middle has.
     """
 
-    def __init__(self, words: Sequence[Word], lengths: Mapping[int, int]) -> None:
+    def __init__(self, words: Sequence[Word]) -> None:
         self._words = words
-        self._lengths = lengths
-        self._mean = sum(lengths.values()) / max(len(lengths), 1) or 1.0
+        self._lengths: dict[int, int] = {}
+        self._mean = 0.0
+
+    def know(self, lengths: Mapping[int, int]) -> None:
+        """Take note of texts' lengths, by row. What comes first tells how long they are on the average."""
+        self._lengths |= lengths
+        if lengths and not self._mean:
+            self._mean = sum(lengths.values()) / len(lengths) or 1.0
 
     def scored(self, bucket: int) -> dict[int, Scored]:
         """Score the entries of a bucket."""
         rows = [row for row in range(bucket * BUCKET, (bucket + 1) * BUCKET) if row in self._lengths]
         if not rows:
             return {}
-        middle = rows[len(rows) // 2]
-        widest = sum(
-            word.telling * _saturated(_count(word.rows, middle, _WIDEST), SATURATION) for word in self._words
-        )
-        length = sum(self._lengths[row] for row in rows) / len(rows)
+        length = sum([self._lengths[row] for row in rows]) / len(rows)
         wide_norm = self._norm(length, LENGTH_SHARE[2])
-        near = [(word, _between(word.rows, rows[0], rows[-1])) for word in self._words]
-        near = [one for one in near if one[1]]
+        widest, near = self._around(rows[0], rows[len(rows) // 2], rows[-1])
         return {row: self._one(row, near, wide_norm, widest) for row in rows}
+
+    def _around(self, first: int, middle: int, last: int) -> tuple[float, list[tuple[Word, list[int]]]]:
+        """Give the score at the widest reach, and the words near enough for the others, with their rows."""
+        widest = 0.0
+        near = []
+        for word in self._words:
+            rows = word.rows
+            begin = bisect_left(rows, middle - _WIDEST_REACH)
+            end = bisect_right(rows, middle + _WIDEST_REACH, begin)
+            if begin < end:
+                there = rows[begin:end]
+                count = sum([_WIDEST[abs(row - middle)] for row in there])
+                widest += word.telling * _saturated(count, SATURATION)
+                close = [row for row in there if first - _WIDE_REACH <= row <= last + _WIDE_REACH]
+                if close:
+                    near.append((word, close))
+        return widest, near
 
     def _one(
         self, row: int, near: Iterable[tuple[Word, Sequence[int]]], wide_norm: float, widest: float
@@ -106,21 +123,20 @@ class Scorer:
         close_norm = self._norm(self._length_around(row), LENGTH_SHARE[1])
         own = close = wide = proved = 0.0
         for word, rows in near:
-            weight = word.telling
             close_count = wide_count = 0.0
             for other in rows:
-                distance = other - row if other > row else row - other
+                distance = abs(other - row)
                 if distance <= _WIDE_REACH:
                     wide_count += _WIDE[distance]
                     if distance <= _CLOSE_REACH:
                         close_count += _CLOSE[distance]
                         if not distance:
-                            own += weight * _saturated(1.0, own_norm)
+                            own += word.telling * _saturated(1.0, own_norm)
             if wide_count:
-                wide += weight * _saturated(wide_count, wide_norm)
-            if close_count:
-                close += weight * _saturated(close_count, close_norm)
-                proved += word.evidence
+                wide += word.telling * _saturated(wide_count, wide_norm)
+                if close_count:
+                    close += word.telling * _saturated(close_count, close_norm)
+                    proved += word.evidence
         return Scored((own, close, wide, widest), proved)
 
     def _length_around(self, row: int) -> float:
@@ -138,16 +154,6 @@ class Scorer:
 
 def _saturated(count: float, norm: float) -> float:
     return count * (SATURATION + 1) / (count + norm)
-
-
-def _between(rows: Sequence[int], first: int, last: int) -> Sequence[int]:
-    return rows[bisect_left(rows, first - _WIDE_REACH) : bisect_right(rows, last + _WIDE_REACH)]
-
-
-def _count(rows: Sequence[int], row: int, triangle: Sequence[float]) -> float:
-    reach = len(triangle) - 1
-    there = rows[bisect_left(rows, row - reach) : bisect_right(rows, row + reach)]
-    return sum(triangle[abs(other - row)] for other in there)
 
 
 def combined(scored: Mapping[int, Scored]) -> dict[int, float]:

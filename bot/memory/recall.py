@@ -12,7 +12,7 @@ from bot.memory.places import BUCKET, Places
 from bot.store import recall as stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from bot.memory.embedding import Embedding
     from bot.memory.vectors import Vectors
@@ -86,7 +86,9 @@ class Recall:
         try:
             async with self._store.read() as connection:
                 words = await _words(connection, scene_ids, text) if by_words else []
-            places = await _places(words)
+                scorer = Scorer(words)
+                places = await _places(words)
+                scored = await _scored(connection, scorer, places)
             meant = await meaning
         finally:
             meaning.cancel()
@@ -94,9 +96,7 @@ class Recall:
         async with self._store.read() as connection:
             rows = await stored.rows_of(connection, list(meant))
             near = {rows[entry_id]: cosine for entry_id, cosine in meant.items() if entry_id in rows}
-            wanted = _wanted(places, near)
-            lengths = await stored.lengths(connection, [_around(bucket) for bucket in wanted])
-            scored = await _scored(words, lengths, wanted)
+            scored |= await _scored(connection, scorer, _meant(near, places))
             sizes = await stored.sizes(connection, scene_ids)
             best = fused(scored, near, sizes)[:limit]
             there = await stored.at(connection, [row for row, _ in best])
@@ -141,10 +141,10 @@ async def _places(words: Sequence[Word]) -> list[int]:
     return places.best(MOST_PLACES)
 
 
-def _wanted(places: Sequence[int], near: Mapping[int, float]) -> list[int]:
-    """Give the buckets worth a closer look: those with most of the words, those nearest in meaning."""
+def _meant(near: Mapping[int, float], places: Collection[int]) -> list[int]:
+    """Give the buckets of those nearest in meaning, but for places that are known."""
     nearest = sorted(near, key=lambda row: -near[row])[:MEANT_PLACES]
-    return list(dict.fromkeys([*places, *(row // BUCKET for row in nearest)]))
+    return list(dict.fromkeys(row // BUCKET for row in nearest if row // BUCKET not in places))
 
 
 def _around(bucket: int) -> tuple[int, int]:
@@ -154,11 +154,9 @@ def _around(bucket: int) -> tuple[int, int]:
     return max(first, scene << stored.ROW_BITS), min(last, ((scene + 1) << stored.ROW_BITS) - 1)
 
 
-async def _scored(
-    words: Sequence[Word], lengths: Mapping[int, int], buckets: Iterable[int]
-) -> dict[int, Scored]:
-    """Score entries, letting the event loop go on after each few of them."""
-    scorer = Scorer(words, lengths)
+async def _scored(connection: Connection, scorer: Scorer, buckets: Sequence[int]) -> dict[int, Scored]:
+    """Score the entries of those buckets, letting the event loop go on after each of them."""
+    scorer.know(await stored.lengths(connection, [_around(bucket) for bucket in buckets]))
     found: dict[int, Scored] = {}
     for bucket in buckets:
         found |= scorer.scored(bucket)
