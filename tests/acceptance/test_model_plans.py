@@ -25,7 +25,7 @@ async def test_a_plan_comes_as_words_and_as_a_picture(table: Tabletop, model: Sc
 async def test_what_runs_here_is_told(table: Tabletop, model: ScriptedModelServer) -> None:
     async with table.bot(model.url):
         told = await table.command("model suggest")
-        assert "of RAM:" in told.content
+        assert "of RAM, the largest first:" in told.content
         offered = await table.room.autocomplete(
             table.ann, table.campaign, "model plan", {"model": "nemo"}, focused="model"
         )

@@ -1,4 +1,11 @@
-"""KoboldCpp, from its API documentation (https://lite.koboldai.net/koboldcpp_api) and `koboldcpp.py`."""
+"""KoboldCpp, from its API documentation and its source.
+
+https://lite.koboldai.net/koboldcpp_api: `true_max_context_length`, `version`, `tokencount` (`value`, `ids`),
+`perf` (`uptime`), `/api/v1/model`, `list_options` and `reload_config` (`filename`; `success`). From
+LostRuins/koboldcpp, `koboldcpp.py`: that admin routes want the password as a bearer's and answer an empty
+list or `success: false` without it, `unload_model` among the options, "Server is busy" as a 503 with
+`detail.msg`, and what it answers in llama.cpp's and Ollama's name.
+"""
 
 from __future__ import annotations
 

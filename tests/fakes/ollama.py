@@ -1,4 +1,11 @@
-"""Ollama, from its `docs/api.md`, `docs/context-length.mdx` and `docs/capabilities/thinking.mdx`."""
+"""Ollama, from its documentation (ollama/ollama).
+
+`docs/api.md`: `/api/version`, `/api/tags`, `/api/ps` (`context_length`), `/api/show` (`parameters`,
+`model_info`, `capabilities`), `/api/chat` line by line with `options`, `format` and `think`, a chat without
+messages that loads. `docs/context-length.mdx`: 4096 tokens where nobody says more.
+`docs/capabilities/thinking.mdx`: `think`. That a prompt which is too long is cut without a word:
+ollama/ollama's issues; the words of its errors: its source.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""TabbyAPI, from the types its routes are declared with (`endpoints/core`, `endpoints/OAI`, `common`)."""
+"""TabbyAPI, from its source (theroyallab/tabbyAPI).
+
+`endpoints/core/router.py`: `/v1/model` (503 while nothing is loaded), `/v1/model/list` (the folder for the
+admin's key, else what is loaded), `/v1/auth/permission`, `/v1/token/encode`, `/v1/lora`, `lora/list`,
+`lora/load`, `unload`, and its refusals. `endpoints/core/types`: the fields (`parameters.max_seq_len`;
+`model_name`, `name` before; `loras` of `name` and `scaling`). `endpoints/core/utils/model.py`: the events of
+a load, `module` of `modules`, then `finished`, or an `error`. `common/auth.py`: the keys, in `x-admin-key` or
+as a bearer's. `common/sampling.py`: names and bounds of sampling values, no penalty below 0 among them.
+"""
 
 from __future__ import annotations
 

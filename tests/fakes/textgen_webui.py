@@ -1,4 +1,10 @@
-"""text-generation-webui, from its API's declarations (`modules/api/script.py`, `typing.py`, `models.py`)."""
+"""text-generation-webui, from its source (oobabooga/text-generation-webui).
+
+`modules/api/script.py` (before 2026 `extensions/openai/script.py`): the routes under `/v1/internal`, which of
+them want the admin's key, "OK" for what was loaded and a 400 with `detail` for what was not.
+`modules/api/models.py`: `model_name`, `lora_names` and `loader` of what is loaded, and no context length.
+`modules/api/typing.py`: the fields, sampling values among them; adapters have no scale.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""vLLM, from its documentation of the OpenAI-compatible server and of LoRA adapters."""
+"""vLLM, from its documentation and the types its routes are declared with.
+
+vllm-project/vllm, `vllm/entrypoints/serve/tokenize/protocol.py`: `/tokenize` of a `prompt` or of `messages`
+(`count`, `max_model_len`, `tokens`). `docs/features/lora.md`: `/v1/load_lora_adapter` (`lora_name`,
+`lora_path`; a text as the answer; no such route without VLLM_ALLOW_RUNTIME_LORA_UPDATING), adapters as models
+whose `parent` is the base model. docs.vllm.ai, OpenAI-compatible server: `max_model_len` of `/v1/models`, and
+that a `priority` other than 0 is an error unless the scheduler goes by it. The words of errors are those of
+issues on GitHub.
+"""
 
 from __future__ import annotations
 
