@@ -22,7 +22,6 @@ from bot.persona.library import PersonaLibrary
 from bot.persona.personas import Personas
 from bot.scene.adapters import Adapters
 from bot.scene.asking import Parrots
-from bot.scene.chronicler import Chronicler
 from bot.scene.direction import Direction
 from bot.scene.forgetting import Forgetting
 from bot.scene.inside import Inside
@@ -38,6 +37,7 @@ from bot.scene.reports import Reports
 from bot.scene.rewriting import Rewriting
 from bot.scene.stories import Stories
 from bot.scene.summarising import Summarising
+from bot.scene.summary_writer import SummaryWriter
 from bot.scene.swaps import Swaps
 from bot.scene.table import Table
 from bot.scene.turn import Answering
@@ -128,7 +128,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         rewriting = Rewriting(backends, models, parrots) if settings.recall_rewrite else None
         recalling = Recalling(store, recall, personas, clock, rewriting=rewriting)
         answering = Answering(store, personas, backends, stage, prompter, lore, recalling, models, clock, rng)
-        writing = Chronicler(backends, prompter, parrots)
+        writing = SummaryWriter(backends, prompter, parrots)
         summarising = Summarising(store, stories, prompter, writing, personas, clock)
         warming = Warming(backends, prompter, summarising, personas, models, clock)
         closing.push_async_callback(warming.aclose)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from bot.memory.chronicle import TOO_LONG
+from bot.memory.summary_text import TOO_LONG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

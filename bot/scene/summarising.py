@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bot.errors import BackendError
-from bot.memory.chronicle import Line
 from bot.memory.summary import PUBLIC, View, bounds, chunks, missing, summed_up_to, to_fold
+from bot.memory.summary_text import Line
 from bot.memory.witnesses import visible
 from bot.prompt.log import SPOKEN
 from bot.prompt.text import clean, hanging, table_name, unbracketed
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from bot.model.backend import Backend
     from bot.persona.persona import Persona
     from bot.persona.personas import Personas
-    from bot.scene.chronicler import Chronicler
     from bot.scene.counting import ServerCounter
     from bot.scene.prompter import Prompter
     from bot.scene.scene import Scene
     from bot.scene.stories import Stories
+    from bot.scene.summary_writer import SummaryWriter
     from bot.store.records import Entry
     from bot.store.store import Store
 
@@ -70,14 +70,14 @@ class Summarising:
         store: Store,
         stories: Stories,
         prompter: Prompter,
-        chronicler: Chronicler,
+        writer: SummaryWriter,
         personas: Personas,
         clock: Clock,
     ) -> None:
         self._store = store
         self._stories = stories
         self._prompter = prompter
-        self._chronicler = chronicler
+        self._writer = writer
         self._personas = personas
         self._clock = clock
         self._trouble: dict[int, _Trouble] = {}
@@ -128,7 +128,7 @@ class Summarising:
         if job is None:
             return False
         made = job.summary
-        text = await self._chronicler.write(scene, backend, model, job.source, made.level, limits, counter)
+        text = await self._writer.write(scene, backend, model, job.source, made.level, limits, counter)
         if text is None:
             return False
         if await self._stories.keep(scene, made, text, job.as_of):

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from bot.memory.chronicle import SYSTEM
+from bot.memory.summary_text import SYSTEM
 from tests.fakes.listener import Listener
 
 TEXT = "The door swings open. Rain drips from the lintel, and somebody inside puts down a cup."

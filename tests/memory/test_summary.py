@@ -6,18 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.memory.chronicle import (
-    EXCERPT,
-    SYSTEM,
-    Line,
-    UnfitSummaryError,
-    checked,
-    excerpt,
-    plain,
-    request,
-    sentences,
-    shortened,
-)
 from bot.memory.summary import (
     PUBLIC,
     View,
@@ -28,6 +16,18 @@ from bot.memory.summary import (
     summed_up_to,
     to_fold,
     view_of,
+)
+from bot.memory.summary_text import (
+    EXCERPT,
+    SYSTEM,
+    Line,
+    UnfitSummaryError,
+    checked,
+    excerpt,
+    plain,
+    request,
+    sentences,
+    shortened,
 )
 from bot.store.records import Entry, EntryKind, Stay
 from bot.store.summaries import Summary

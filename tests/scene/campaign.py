@@ -1,4 +1,4 @@
-"""A scene that outgrows its window, on a scripted server that counts words, with a chronicler at hand."""
+"""A scene that outgrows its window, on a scripted server that counts words, with a model that sums it up."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bot.model.backend import Backend
 from bot.model.backends import Backends
 from bot.prompt.log import STORY
 from bot.scene.asking import Parrots
-from bot.scene.chronicler import Chronicler
 from bot.scene.prompter import Prompt, Prompter
 from bot.scene.scene import Turn
 from bot.scene.stories import Stories
 from bot.scene.summarising import Summarising
+from bot.scene.summary_writer import SummaryWriter
 from bot.store import log, summaries
 from bot.store.records import Entry, EntryKind, Stay
 from bot.store.store import Store
@@ -67,7 +67,7 @@ class Campaign(Sitting):
             self.store,
             self.stories,
             self.prompter,
-            Chronicler(self.backends, self.prompter, Parrots()),
+            SummaryWriter(self.backends, self.prompter, Parrots()),
             self.personas,
             self.clock,
         )

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.memory.chronicle import EXCERPT
-from bot.scene.chronicler import REFUSALS
+from bot.memory.summary_text import EXCERPT
 from bot.scene.scene import Turn
 from bot.scene.summarising import FIRST_WAIT_S
+from bot.scene.summary_writer import REFUSALS
 from bot.store import summaries
 from bot.store.records import Stay
 from tests.fakes.model_server import Answer, Refusal

@@ -8,15 +8,15 @@ import structlog
 
 from bot.chat import ChatRequest, Sampling
 from bot.errors import PromptTooLongError
-from bot.memory.chronicle import UnfitSummaryError, checked, excerpt, request
+from bot.memory.summary_text import UnfitSummaryError, checked, excerpt, request
 from bot.prompt.text import clean
 from bot.scene.asking import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bot.memory.chronicle import Line
     from bot.memory.summary import Bounds
+    from bot.memory.summary_text import Line
     from bot.model.backend import Backend
     from bot.model.backends import Backends
     from bot.scene.asking import Parrots
@@ -32,7 +32,7 @@ TEMPERATURE, WARMER = 0.2, 0.2
 CALLED = "Summary"
 
 
-class Chronicler:
+class SummaryWriter:
     """Writes one summary after the other."""
 
     def __init__(self, backends: Backends, prompter: Prompter, parrots: Parrots) -> None:

@@ -1,4 +1,4 @@
-"""The chronicle: what a model is asked for when a log is summed up, and what of its answer is kept. Pure.
+"""The text of a summary: what a model is asked for, and what of its answer is kept. Pure.
 
 Tokens are counted by functions that are passed in.
 """
