@@ -30,7 +30,7 @@ UNWATCHED = "It is too short to be watched for: say it in a sentence, or an answ
 class SecretCommands(
     commands.GroupCog, group_name="secret", group_description="What only the narrator knows"
 ):
-    """The game master's secrets. Nobody else is shown them, nor whether there are any."""
+    """The game master's secrets. Nobody else is shown what they say."""
 
     def __init__(self, knowledge: Knowledge, reports: Reports) -> None:
         self._knowledge = knowledge
