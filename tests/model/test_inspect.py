@@ -285,6 +285,19 @@ def test_packed_folders(
     assert found.bits == pytest.approx(bits)
 
 
+@pytest.mark.parametrize("called", ["num_local_experts", "n_routed_experts", "num_experts"])
+def test_experts_in_a_folder_whatever_a_family_calls_them(called: str, tmp_path: Path) -> None:
+    config = LLAMA | {called: 8, "num_experts_per_tok": 2, "moe_intermediate_size": 512}
+    tensors = {
+        "model.layers.0.self_attn.q_proj.weight": ((64, 64), 8000),
+        **{f"model.layers.0.mlp.experts.{n}.up_proj.weight": ((64, 64), 1000) for n in range(8)},
+    }
+    found = inspect(write_folder(tmp_path / "experts", config, tensors))
+    assert found.experts == 8
+    assert found.shape.weights.active == pytest.approx(1 - 8000 * 0.75 / 16000)
+    assert found.shape.widest == 5 * 64 + 3 * 2 * 512
+
+
 def test_kinds_of_layers_in_a_folder(tmp_path: Path) -> None:
     config = LLAMA | {"layer_types": ["sliding_attention", "linear_attention"], "sliding_window": 512}
     config |= {"linear_num_key_heads": 2, "linear_key_head_dim": 8, "linear_num_value_heads": 4}
