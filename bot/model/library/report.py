@@ -151,12 +151,7 @@ def inspection_as_text(found: Inspection) -> str:
         ("model", found.path),
         ("format", f"{found.kind}, {size(found.size)}"),
         ("architecture", found.architecture),
-        (
-            "parameters",
-            f"{found.parameters / 1e9:.2f} billion"
-            if found.parameters >= 1e7
-            else str(found.parameters or ""),
-        ),
+        ("parameters", _count(found.parameters)),
         ("layers", f"{len(shape.layers)}, hidden size {shape.hidden}{_kinds(found)}"),
         ("heads", heads if found.heads else ""),
         ("experts", str(found.experts or "")),
@@ -168,6 +163,13 @@ def inspection_as_text(found: Inspection) -> str:
         ("types", ", ".join(f"{name} {count / found.parameters:.1%}" for name, count in found.types.items())),
     ]
     return "\n".join(f"{name:<16} {text}" for name, text in rows if text)
+
+
+def _count(parameters: int) -> str:
+    for word, number in (("billion", 1e9), ("million", 1e6)):
+        if parameters >= number:
+            return f"{parameters / number:.2f} {word}"
+    return str(parameters or "")
 
 
 def _bits(found: Inspection) -> str:
