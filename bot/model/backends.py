@@ -29,6 +29,8 @@ EQUALS = "|"
 LOADING_S = 180.0
 """Seconds for which a server that loads its model is waited for where no other one is up."""
 _LAST_RANK = 1_000_000
+_CPU_PROBE_S = 10.0
+"""Seconds for each question to the CPU model's server; it makes its machine busy, and windows go by them."""
 
 
 class Backends:
@@ -351,6 +353,7 @@ class Backends:
             api_key=endpoint.api_key,
             label=self._cpu_name,
             context_override=self._context_length,
+            timeouts=Timeouts(probe=_CPU_PROBE_S),
         )
         fallback = self._candidate(server, _LAST_RANK)
         self._watch(fallback)
