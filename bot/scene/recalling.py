@@ -163,8 +163,8 @@ class Recalling:
     ) -> list[Memory]:
         """Choose among what was found, and put it into words, oldest first."""
         stays = {scene.id: scene.stays}
-        for one in others:
-            stays[one.id] = await knowledge.stays_of(connection, one.id)
+        for other in sorted({hit.entry.scene_id for hit in hits} - {scene.id}):
+            stays[other] = await knowledge.stays_of(connection, other)
         told = await self._told_already(connection, scene, persona)
         room = self._budget(scene)
 
