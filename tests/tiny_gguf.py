@@ -9,6 +9,7 @@ token's logit. With it the model says ASCII words and ends by itself after some 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 from collections import Counter
@@ -136,6 +137,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, pieces: list[str], merges: list[str]
     writer.add_add_bos_token(False)
 
 
+@functools.cache
 def _vocabulary() -> tuple[list[str], list[str]]:
     """Give the 256 byte pieces and the merged ones, in GPT-2's spelling, and the merges in order of rank."""
     spelling = _byte_spelling()
@@ -148,7 +150,8 @@ def _vocabulary() -> tuple[list[str], list[str]]:
         for word, times in words.items():
             for pair in itertools.pairwise(word):
                 pairs[pair] += times
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        most = max(pairs.values())
+        best = min(pair for pair, times in pairs.items() if times == most)
         merges.append(" ".join(best))
         pieces.append("".join(best))
         words = Counter({_merged(word, best): times for word, times in words.items()})
@@ -157,6 +160,8 @@ def _vocabulary() -> tuple[list[str], list[str]]:
 
 def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
     out: list[str] = []
+    if pair[0] not in word:
+        return word
     for piece in word:
         if out and (out[-1], piece) == pair:
             out[-1] += piece

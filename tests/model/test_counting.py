@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -28,7 +29,7 @@ from tests.prompt.strategies import CAST, PIECES, PLAYERS
 from tests.tiny_gguf import SPECIALS, write_tiny_gguf
 
 CONVERSATIONS = 1000
-REALLY_ASKED = 100
+IN_FLIGHT = 10  # and one of them is really asked
 BEGINNING = 1  # the token that llama.cpp puts before every prompt of a model with this cut
 PLAIN = "{% for m in messages %}{{ m.role }}: {{ m.content }} {% endfor %}assistant:"
 
@@ -111,20 +112,23 @@ async def test_a_thousand_conversations_are_counted_as_they_are_billed(endpoint:
         encoder = encoders.get(server.fingerprint())
         assert encoder
         ends = encoder.ids("<|im_end|>")
-        for number, one in enumerate(conversations(CONVERSATIONS)):
-            messages = render(one.head, one.log, one.speaker)
-            prompt = chatml(messages)
-            ids = await server.token_ids(prompt)
-            assert encoder.ids(prompt) == ids
-            assert ids.count(*ends) == len(messages)
+        played = list(conversations(CONVERSATIONS))
+        for first in range(0, CONVERSATIONS, IN_FLIGHT):
+            some = [
+                (one, render(one.head, one.log, one.speaker)) for one in played[first : first + IN_FLIGHT]
+            ]
+            tokens = await asyncio.gather(*(server.token_ids(chatml(messages)) for _, messages in some))
+            for (one, messages), ids in zip(some, tokens, strict=True):
+                assert encoder.ids(chatml(messages)) == ids
+                assert ids.count(*ends) == len(messages)
+                assert await total(counter, one) == TokenCount(len(ids) + BEGINNING, exact=True)
+            (_, messages), ids = some[0], tokens[0]
+            assert await template.applied(messages) == chatml(messages)
             counted = TokenCount(len(ids) + BEGINNING, exact=True)
-            assert await total(counter, one) == counted
-            if number % (CONVERSATIONS // REALLY_ASKED) == 0:
-                assert await template.applied(messages) == prompt
-                assert await server.count(messages) == counted
-                _, last = await hear(server, ChatRequest(messages, max_tokens=1))
-                assert last.usage
-                assert last.usage.prompt_tokens == counted.tokens
+            assert await server.count(messages) == counted
+            _, last = await hear(server, ChatRequest(messages, max_tokens=1))
+            assert last.usage
+            assert last.usage.prompt_tokens == counted.tokens
 
 
 def chatml(messages: Sequence[ChatMessage]) -> str:

@@ -85,13 +85,13 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a wrong checksum": (lambda: as_png(chunk(b"tEXt", b"chara\0e30=", checksum=1)), "checksum"),
     "a million chunks": (lambda: as_png(chunk(b"tEXt", b"") * 500_000), "chunks"),
-    "a zTXt bomb": (lambda: as_png(chunk(b"zTXt", b"chara\0\0" + bomb(64))), "zTXt"),
-    "an iTXt bomb": (lambda: as_png(chunk(b"iTXt", b"ccv3\0\1\0\0\0" + bomb(64))), "iTXt"),
+    "a zTXt bomb": (lambda: as_png(chunk(b"zTXt", b"chara\0\0" + bomb(16))), "zTXt"),
+    "an iTXt bomb": (lambda: as_png(chunk(b"iTXt", b"ccv3\0\1\0\0\0" + bomb(16))), "iTXt"),
     "invalid base64": (lambda: as_png(chunk(b"tEXt", b"chara\0e30=!!")), "base64"),
     "base64 of nonsense": (lambda: as_png(chunk(b"tEXt", b"chara\0" + base64.b64encode(b"{no"))), "JSON"),
     # CHARX
     "a zip without a card": (lambda: as_zip({"readme.txt": b"hello"}), "no card.json"),
-    "a zip bomb": (lambda: as_zip({"card.json": as_json(V2), "assets/a": bytes(300 * 1024**2)}), "unpack"),
+    "a zip bomb": (lambda: as_zip({"card.json": as_json(V2), "assets/a": bytes(80 * 1024**2)}), "unpack"),
     "a card of 20 MB": (lambda: as_zip({"card.json": bytes(20 * 1024**2)}), "unpack|larger"),
     "a card of 5 MB": (
         lambda: as_zip({"card.json": json.dumps({"name": "x", "a": "ab" * 2_500_000}).encode()}),
@@ -170,7 +170,7 @@ def test_a_card_with_a_byte_order_mark_is_read() -> None:
 
 
 def test_a_bomb_beside_the_card_is_never_unpacked_and_never_shown() -> None:
-    came = read(as_png(chunk(b"zTXt", b"Comment\0\0" + bomb(64)), text_chunk(b"chara", V2)))
+    came = read(as_png(chunk(b"zTXt", b"Comment\0\0" + bomb(16)), text_chunk(b"chara", V2)))
     assert picture(came) == as_png()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.documents import dumped
@@ -172,6 +172,7 @@ def test_example_lines_come_back_as_they_were_written(examples: list[Example]) -
 # -- nothing is lost -----------------------------------------------------------------------------------------
 
 
+@settings(max_examples=50)
 @given(unknown, unknown, unknown)
 def test_json_goes_out_as_it_came_in(top: dict[str, Any], inner: dict[str, Any], own: dict[str, Any]) -> None:
     document = {**top, **copy.deepcopy(V2), "data": {**inner, **V2["data"], "extensions": own}}
@@ -179,6 +180,7 @@ def test_json_goes_out_as_it_came_in(top: dict[str, Any], inner: dict[str, Any],
 
 
 @pytest.mark.parametrize("kind", FORMATS)
+@settings(max_examples=50)
 @given(inner=unknown, own=unknown)
 def test_no_format_loses_a_field(kind: Format, inner: dict[str, Any], own: dict[str, Any]) -> None:
     for form in (V2, V3):

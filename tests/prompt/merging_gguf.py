@@ -47,7 +47,8 @@ def vocabulary() -> tuple[list[str], list[str]]:
         for word, times in words.items():
             for pair in itertools.pairwise(word):
                 pairs[pair] += times
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        most = max(pairs.values())
+        best = min(pair for pair, times in pairs.items() if times == most)
         merges.append(" ".join(best))
         if (piece := "".join(best)) not in pieces:
             pieces.append(piece)

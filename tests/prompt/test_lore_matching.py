@@ -138,15 +138,15 @@ def test_what_is_no_regular_expression(key: str) -> None:
 
 
 def test_ten_thousand_entries_are_matched_at_once() -> None:
-    """The issue asks for less than 10 ms; a busy machine gets five times that."""
+    """The issue asks for less than 10 ms; a slow machine gets five times that, of its own time."""
     rng = Random(1)  # noqa: S311  # words, not secrets
     words = ["".join(rng.choice("bcdflmnrst") + rng.choice("aeiou") for _ in range(4)) for _ in range(30_000)]
     lore = Lore([book(*(lore_entry(str(n), *words[3 * n : 3 * n + 3]) for n in range(10_000)))])
     text = " ".join(rng.choice(words) for _ in range(220))[:2000]
     times = []
     for turn in range(5):
-        before = time.perf_counter()
+        before = time.process_time()
         woken = lore.woken_by([lore.read(f"{turn} {text}")])
-        times.append(time.perf_counter() - before)
+        times.append(time.process_time() - before)
     assert len(woken) >= 200
     assert min(times) < 0.05
