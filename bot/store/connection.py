@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Self,
 import aiosqlite
 from sqlalchemy import URL, ClauseElement, create_engine, event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util import greenlet_spawn
 
@@ -129,6 +130,10 @@ class Connection:
             raise
         await greenlet_spawn(transaction.__exit__, None, None, None)
 
+    async def rest(self) -> None:
+        """End what was begun by reading; what was written since is taken back."""
+        await greenlet_spawn(self._blocking.rollback)
+
     async def aclose(self) -> None:
         """Close it, also if the task is cancelled meanwhile."""
         await asyncio.shield(asyncio.ensure_future(greenlet_spawn(self._blocking.close)))
@@ -156,16 +161,50 @@ async def dispose(engine: Engine) -> None:
     await greenlet_spawn(engine.dispose)
 
 
-def open_engine(path: Path, *, idle: int, patience: float) -> Engine:
+class Readers:
+    """Connections to read with, `most` of them: who comes when all are in use waits for one.
+
+    They are opened when they are needed and kept open, since opening one takes longer than most of what is
+    read. Each has a thread, a cache and statements that SQLite has compiled: up to 2 MiB together.
+    """
+
+    def __init__(self, engine: Engine, most: int) -> None:
+        self._engine = engine
+        self._resting: list[Connection] = []
+        self._room = asyncio.Semaphore(most)
+        self._closed = False
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[Connection]:
+        """Give a connection; one whose use fails or is cancelled is closed."""
+        async with self._room:
+            connection = self._resting.pop() if self._resting else await connected(self._engine)
+            try:
+                yield connection
+                await connection.rest()
+            except BaseException:
+                await connection.aclose()
+                raise
+            if self._closed:
+                await connection.aclose()
+            else:
+                self._resting.append(connection)
+
+    async def aclose(self) -> None:
+        """Close those that are not in use, and the others when they are not any more."""
+        self._closed = True
+        while self._resting:
+            await self._resting.pop().aclose()
+
+
+def open_engine(path: Path, *, patience: float) -> Engine:
     """Make the source of connections to a SQLite file. It is not opened before the first is asked for.
 
-    `idle` connections are kept for the next use. `patience` is how long another program that has the file
-    locked is waited for, in seconds.
+    `patience` is how long another program that has the file locked is waited for, in seconds.
     """
     engine = create_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
-        pool_size=idle,
-        max_overflow=8,
+        poolclass=NullPool,  # what is kept open is the business of those who use it
         connect_args={"async_creator_fn": _connect, "isolation_level": None, "timeout": patience},
         hide_parameters=True,  # what players say has no place in an error's text
     )

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.errors import SetupError
 from bot.store import schema
-from bot.store.connection import BEGIN, Connection, connected, dispose, open_engine
+from bot.store.connection import BEGIN, Connection, Readers, connected, dispose, open_engine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # How long to wait for another program that has the file locked, in seconds.
 PATIENCE = 5.0
-# Connections beside the writer's that are kept open.
-READERS = 1
+# Who reads at the same time, beside the writer. Others wait: what is read takes some milliseconds at most.
+READERS = 3
 
 # The WAL-reset bug that can corrupt a database with two connections: https://sqlite.org/wal.html
 WAL_RESET_FIXED = (3, 51, 3)
@@ -38,6 +38,7 @@ class Store:
         self.path = path
         self._writer = writer
         self._engine = engine
+        self._readers = Readers(engine, READERS)
         self._turnstile = asyncio.Lock()
 
     @classmethod
@@ -58,7 +59,7 @@ class Store:
             with explained(path):
                 # What cannot be opened fails here, not in a connection's thread that outlives the event loop.
                 sqlite3.connect(path).close()
-                engine = open_engine(path, idle=1 + READERS, patience=patience)
+                engine = open_engine(path, patience=patience)
                 undo.push_async_callback(dispose, engine)
                 # Others wait when a transaction begins, not in its middle, where SQLite would refuse.
                 writer = await connected(engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"}))
@@ -76,13 +77,14 @@ class Store:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
-        """Look things up in one consistent state, beside the writer."""
+        """Look things up in one consistent state, beside the writer.
+
+        There are few connections to read with, so nothing else is waited for inside: no other block of this
+        kind, no transaction, no lock.
+        """
         with explained(self.path):
-            connection = await connected(self._engine)
-            try:
+            async with self._readers.one() as connection:
                 yield connection
-            finally:
-                await connection.aclose()
 
     async def checkpoint(self) -> bool:
         """Have the database file take over what the write-ahead log holds, and empty that.
@@ -97,6 +99,7 @@ class Store:
         """Close all connections. What was written stays."""
         async with self._turnstile:
             await self._writer.aclose()
+        await self._readers.aclose()
         await dispose(self._engine)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from bot.errors import SetupError, TableError
 from bot.store import log, scenes
-from bot.store.store import Store
+from bot.store.store import READERS, Store
 from bot.store.tables import claims
 from tests.store.story import AT, TAVERN, line, scene, started, texts
 
@@ -100,6 +100,48 @@ async def test_readers_and_the_writer_do_not_wait_for_each_other(store: Store) -
             assert await texts(store, scene_id) == ["before"], "nobody reads what is not committed"
         assert await log.count(long_reader, scene_id) == 1, "a reader sees one state to its end"
         assert await texts(store, scene_id) == ["before", "meanwhile"]
+
+
+async def test_many_who_read_take_turns_with_few_connections(store: Store) -> None:
+    """Each connection has a thread and caches: fifty scenes that look something up need not have fifty."""
+    reading = most = 0
+
+    async def one() -> None:
+        nonlocal reading, most
+        async with store.read() as connection:
+            reading += 1
+            most = max(most, reading)
+            assert (await connection.execute(select(func.count()).select_from(claims))).scalar_one() == 0
+            reading -= 1
+
+    before = set(threading.enumerate())
+    await asyncio.gather(*(one() for _ in range(50)))
+    assert most == READERS
+    assert len(set(threading.enumerate()) - before) == READERS, "they are kept for those who come next"
+
+
+async def test_who_gives_up_reading_leaves_their_place_to_others(store: Store) -> None:
+    inside = asyncio.Semaphore(0)
+
+    async def dawdle() -> None:
+        async with store.read() as connection:
+            await connection.execute(select(claims))
+            inside.release()
+            await asyncio.Event().wait()
+
+    dawdling = [asyncio.create_task(dawdle()) for _ in range(2 * READERS)]
+    for _ in range(READERS):
+        await inside.acquire()
+    for task in dawdling:
+        task.cancel()
+    assert all(
+        isinstance(end, asyncio.CancelledError)
+        for end in await asyncio.gather(*dawdling, return_exceptions=True)
+    )
+    with pytest.raises(ChangedMind):
+        async with store.read():
+            raise ChangedMind
+    assert await claimed(store) == set()
 
 
 async def test_an_event_is_claimed_once_however_many_want_it(file: Path, store: Store) -> None:
