@@ -101,6 +101,20 @@ def plan(
     same arguments give the same head: keep it until one of them changes, since it begins the cached prefix.
     Raises HeadTooLongError.
     """
+    head, budget = fitted(head, context_length, wanted, counter, scale)
+    if budget.room < int(context_length / scale) // LEAST_HISTORY_SHARE:
+        raise HeadTooLongError(
+            f"The scene and its {len(head.cards)} characters take {budget.head} of the {context_length}"
+            " tokens that the model can read, which leaves no room to play.",
+            hint="Take a character out of the scene, shorten a card, or give the model a longer context.",
+        )
+    return head, budget
+
+
+def fitted(
+    head: Head, context_length: int, wanted: int, counter: TokenCounter, scale: float = 1.0
+) -> tuple[Head, Budget]:
+    """Give the same whether it leaves room to play or not: where texts are estimated, nobody knows yet."""
     reserve = max(min(wanted, context_length // RESERVE_SHARE), 1)
     usable = int((context_length - reserve - context_length // MARGIN_SHARE) / scale)
     history = int(context_length / scale)
@@ -109,14 +123,7 @@ def plan(
     story = max(min(history // STORY_SHARE, LONGEST_STORY, allowed - head_tokens(bare, counter)), 0)
     head, cost = shorten_story(replace(bare, story=head.story), story, counter)
     tokens = head_tokens(bare, counter) + cost
-    room = usable - tokens
-    if room < history // LEAST_HISTORY_SHARE:
-        raise HeadTooLongError(
-            f"The scene and its {len(head.cards)} characters take {tokens} of the {context_length} tokens"
-            " that the model can read, which leaves no room to play.",
-            hint="Take a character out of the scene, shorten a card, or give the model a longer context.",
-        )
-    return head, Budget(context_length, tokens, reserve, room, story, cost)
+    return head, Budget(context_length, tokens, reserve, usable - tokens, story, cost)
 
 
 def head_tokens(head: Head, counter: TokenCounter) -> int:

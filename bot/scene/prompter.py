@@ -14,7 +14,7 @@ from bot.prompt.answer import stop_sequences
 from bot.prompt.inspector import Contents, inspect, texts_of
 from bot.prompt.log import Head, aside, aside_line, cue, render, render_ahead, render_head
 from bot.prompt.tokens import EstimatingCounter, entry_tokens
-from bot.prompt.window import Budget, Window, head_tokens, longest_turn, plan
+from bot.prompt.window import Budget, Window, fitted, head_tokens, longest_turn, plan
 from bot.scene.counting import Encoders, ServerCounter
 from bot.scene.knowledge import standing
 from bot.scene.stories import Stories
@@ -245,12 +245,22 @@ class Prompter:
         head = _as_before(scene, raw, context_length)
         await counter.prime([*_texts(head), *([cue(persona.name)] if persona else [])])
         counted = await self._count(scene, counter)
-        # Shortened for whoever answers at greatest length: nobody's turn changes what all have in common.
-        head, _ = plan(head, context_length, self._longest(scene), counter, counter.scale)
-        await counter.prime(_texts(head))
+        head = await self._shortened(scene, head, context_length, counter)
         _, budget = plan(head, context_length, wanted, counter, counter.scale)
         _remember(scene, raw, context_length, head)
         return head, budget, counted
+
+    async def _shortened(self, scene: Scene, head: Head, context_length: int, counter: ServerCounter) -> Head:
+        """Shorten a head for who answers at greatest length: nobody's turn changes what all have in common.
+
+        Where a server has to be asked, what is left out is estimated: so once more, until what is left fits.
+        """
+        while True:
+            short, _ = fitted(head, context_length, self._longest(scene), counter, counter.scale)
+            await counter.prime(_texts(short))
+            if short == head:
+                return head
+            head = short
 
     def _longest(self, scene: Scene) -> int:
         """Give the tokens that the longest answers of the cast may have."""
@@ -270,6 +280,7 @@ class Prompter:
         entries = tuple(scene.window.entries)
         if isinstance(counter, ServerCounter):
             await counter.prime(_texts(head))
+            head = await self._shortened(scene, head, context_length, counter)
             entries = await counter.counted(entries)
         else:
             entries = tuple(replace(one, tokens=entry_tokens(one, counter)) for one in entries)

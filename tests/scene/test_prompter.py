@@ -35,12 +35,12 @@ from tests.scene.sitting import Sitting, shelf
 from tests.store.story import MIRA
 
 ANSWER = 60
-CONTEXT = 1400
+CONTEXT = 1200
 """The cards have to be shortened for it, and what is left is full after a dozen lines."""
 CAST = {"marta": 90, "old-rusk": 200, "wren": 0, "keeper": 60}
 """Who plays, and how long their answers may be; a longer answer leaves less room for cards."""
 NARRATOR = "keeper"
-SECRET = "The keeper drowned the bell."
+SECRET = " ".join(["The keeper drowned the bell."] * 6)
 LORE = "The bell drowned."
 BOOK = (
     {"key": ["door"], "content": "{{char}} knows the door. {{random::Oak::Elm}} {{roll:1d20}}"},
@@ -413,3 +413,9 @@ async def test_what_grows_while_a_cut_is_stored_fits_all_the_same(table: Playing
         table.scene.replace_entry(replace(last, text="rain " * 400, tokens=None, fingerprint=None))
     prompt = await asking
     assert table.server.billed(prompt.messages) + prompt.max_tokens <= CONTEXT
+
+
+async def test_cards_are_shortened_too_where_the_server_has_to_be_asked(table: Playing) -> None:
+    head = (await table.asked("wren")).messages[0].content
+    assert head.count("It has been said 0 times. ") == 3 * len(CAST)
+    assert 0 < head.count("It has been said 3 times. ") < 3 * len(CAST)
