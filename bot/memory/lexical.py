@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 REACHES = (0, 2, 8, 30)
-"""How far neighbours count, in entries,"""
-WEIGHTS = (1.5, 1.0, 1.0, 2.0)
-"""and how much each reach does. Tuned with the figures below on conversations of `bench/recall.py`."""
+"""How far neighbours count, in entries."""
 SATURATION = 1.0
 """BM25's k1: how much a word that comes again still adds."""
 LENGTH_SHARE = (0.3, 0.3, 0.3, 0.0)
@@ -156,13 +154,13 @@ def _saturated(count: float, norm: float) -> float:
     return count * (SATURATION + 1) / (count + norm)
 
 
-def combined(scored: Mapping[int, Scored]) -> dict[int, float]:
-    """Give one score for each row, from 0 to 1: each reach on the scale of its best."""
+def combined(scored: Mapping[int, Scored], weights: Sequence[float]) -> dict[int, float]:
+    """Give one score for each row, from 0 to 1: each reach on the scale of its best, with its weight."""
     best = [
         max((one.reaches[place] for one in scored.values()), default=0.0) for place in range(len(REACHES))
     ]
     shares = [
-        weight / (sum(WEIGHTS) * most) if most else 0.0 for weight, most in zip(WEIGHTS, best, strict=True)
+        weight / (sum(weights) * most) if most else 0.0 for weight, most in zip(weights, best, strict=True)
     ]
     return {
         row: sum(share * score for share, score in zip(shares, one.reaches, strict=True))

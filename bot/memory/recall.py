@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bot.memory import query
-from bot.memory.lexical import AROUND, Scored, Scorer, Word, combined, evidence, telling
+from bot.memory.lexical import AROUND, Scored, Scorer, Word, evidence, telling
 from bot.memory.places import BUCKET, Places
+from bot.memory.ranking import fused, weights_of, worth
 from bot.store import recall as stored
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from bot.memory.embedding import Embedding
     from bot.memory.vectors import Vectors
@@ -31,14 +32,8 @@ MOST_MEANT = 200
 """How many entries the search by meaning gives."""
 MEANT_PLACES = 24
 """Places around the nearest of them that are looked at although the words alone would not lead there."""
-MEANING = 0.1
-"""What meaning weighs where words weigh 1: little, because too much of it costs what the words had right.
-
-0.25 was tuned on conversation C1E001 alone, and was too much for others that `bench/recall.py` was run on.
-This is lower out of caution, and not tuned anew.
-"""
-RECENCY = 0.02
-"""What the latest entry is ahead of the first one, of two that fit equally well."""
+SECOND_LOOK = 50
+"""How many of the best, at least, are looked at again for how they were said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +92,24 @@ class Recall:
             rows = await stored.rows_of(connection, list(meant))
             near = {rows[entry_id]: cosine for entry_id, cosine in meant.items() if entry_id in rows}
             scored |= await _scored(connection, scorer, _meant(near, places))
-            sizes = await stored.sizes(connection, scene_ids)
-            best = fused(scored, near, sizes)[:limit]
+            asked = query.words(text)
+            weights = weights_of(text, len(asked))
+            recent = await _recent(connection, scene_ids, scored)
+            best = fused(scored, near, recent, weights)[: max(limit, SECOND_LOOK)]
             there = await stored.at(connection, [row for row, _ in best])
-        return [
-            Hit(row, there[row], score, scored[row].evidence, near.get(row), scored[row].reaches[0] > 0)
+        hits = [
+            Hit(
+                row,
+                there[row],
+                score * worth(there[row].text, there[row].speaker, asked, weights),
+                scored[row].evidence,
+                near.get(row),
+                scored[row].reaches[0] > 0,
+            )
             for row, score in best
             if row in there
         ]
+        return sorted(hits, key=lambda hit: -hit.score)[:limit]
 
     async def _by_meaning(self, scene_ids: Sequence[int], text: str, *, wanted: bool) -> dict[int, float]:
         """Give the nearest entries in meaning, by id, with their cosine."""
@@ -164,16 +169,8 @@ async def _scored(connection: Connection, scorer: Scorer, buckets: Sequence[int]
     return found
 
 
-def fused(
-    scored: Mapping[int, Scored], near: Mapping[int, float], sizes: Mapping[int, int]
-) -> list[tuple[int, float]]:
-    """Put both searches together: rows and their scores, from 0 to 1, best first."""
-    by_words = combined(scored)
-    least, most = min(near.values(), default=0.0), max(near.values(), default=0.0)
-    total = {}
-    for row, score in by_words.items():
-        meaning = (near[row] - least) / (most - least) if row in near and most > least else 0.0
-        scene, seq = row >> stored.ROW_BITS, row & ((1 << stored.ROW_BITS) - 1)
-        recency = seq / (sizes.get(scene) or seq or 1)
-        total[row] = (score + MEANING * meaning + RECENCY * recency) / (1 + MEANING + RECENCY)
-    return sorted(total.items(), key=lambda one: (-one[1], one[0]))
+async def _recent(connection: Connection, scene_ids: Sequence[int], rows: Iterable[int]) -> dict[int, float]:
+    """Give where in their scene's log rows stand, from 0 to 1."""
+    sizes = await stored.sizes(connection, scene_ids)
+    seqs = (1 << stored.ROW_BITS) - 1
+    return {row: (row & seqs) / max(sizes.get(row >> stored.ROW_BITS, 0), 1) for row in rows}

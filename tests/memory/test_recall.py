@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.memory import query
-from bot.memory.lexical import REACHES, Scored
-from bot.memory.recall import Hit, Recall, fused
+from bot.memory.recall import Hit, Recall
 from bot.store import log
 from bot.store.records import Entry, EntryKind
 from bot.store.store import Store
@@ -151,10 +150,3 @@ async def test_what_was_edited_is_found_as_it_reads_now_and_what_was_deleted_not
     async with tale.store.transaction() as tx:
         await log.remove(tx, entry.id)
     assert await tale.search("barge") == []
-
-
-def test_meaning_only_decides_between_what_words_leave_open() -> None:
-    scored = {1: Scored((1.0,) * len(REACHES), 1.0), 2: Scored((0.2,) * len(REACHES), 0.0)}
-    assert [row for row, _ in fused(scored, {1: 0.1, 2: 0.9}, {0: 2})] == [1, 2]
-    even = {1: Scored((1.0,) * len(REACHES), 1.0), 2: Scored((1.0,) * len(REACHES), 1.0)}
-    assert [row for row, _ in fused(even, {1: 0.9, 2: 0.1}, {0: 2})] == [1, 2]

@@ -1,0 +1,135 @@
+"""What is found, in order: how words, meaning and the way something was said are weighed. Pure.
+
+A question is answered by an entry or two, whoever spoke and whatever else was going on, and often in other
+words. A longer text, such as the last messages at a table, is about a passage: its words are spread over
+many entries, there are enough of them to know the place by, and single vectors add little. So there are two
+sets of weights, and a query has a share of both, by how much it tells. `bench/recall.py` measures what they
+find.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bot.memory.lexical import REACHES, combined
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from bot.memory.lexical import Scored
+
+RECENCY = 0.02
+"""What the latest entry is ahead of the first one, of two that fit equally well."""
+FEW_WORDS, MANY_WORDS = 4, 8
+"""How many telling words a query has that is about an entry, and one that is about a passage."""
+ASKED = 4
+"""What asks may have so many words more: they narrow down what is wanted."""
+SAYS_ENOUGH = 100
+"""Characters after which an entry does not tell more by being longer."""
+LOOKED_THROUGH = 1000
+
+_SENTENCE = re.compile(r"[^.!?\uff1f\n]*[.!?\uff1f\n]*")
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What speaks for an entry, and how much.
+
+    `reaches`: the words of the query in and around it, one for each of `lexical.REACHES`. `meaning`: how near
+    it is in meaning; `meant_around`: how near those around it are. `told` and `speaker` are the shares of its
+    score that an entry loses which tells nothing, and one that nobody said whom the query names.
+    """
+
+    reaches: tuple[float, ...]
+    meaning: float
+    meant_around: float
+    told: float
+    speaker: float
+
+
+ENTRY = Weights(reaches=(1.5, 1.5, 0.0, 0.5), meaning=1.5, meant_around=1.0, told=0.5, speaker=0.2)
+PASSAGE = Weights(reaches=(1.0, 0.5, 1.0, 2.0), meaning=0.0, meant_around=0.0, told=0.0, speaker=0.0)
+"""Tuned on conversations C1E001 to C1E004 of `bench/recall.py`, for ranges of turns, and for questions about
+single turns of them and of a made-up chat between two people."""
+
+_MEANT_REACH = REACHES[2]
+_MEANT_SHARES = [1 - abs(offset) / (_MEANT_REACH + 1) for offset in range(-_MEANT_REACH, _MEANT_REACH + 1)]
+
+
+def weights_of(text: str, words: int) -> Weights:
+    """Give the weights for a query of which so many words say something."""
+    asks = text.strip().partition("\n")[0].rstrip().endswith(("?", "\uff1f"))
+    known = words - ASKED * asks
+    wide = min(1.0, max(0.0, (known - FEW_WORDS) / (MANY_WORDS - FEW_WORDS)))
+
+    def between(entry: float, passage: float) -> float:
+        return (1 - wide) * entry + wide * passage
+
+    return Weights(
+        tuple(between(*both) for both in zip(ENTRY.reaches, PASSAGE.reaches, strict=True)),
+        between(ENTRY.meaning, PASSAGE.meaning),
+        between(ENTRY.meant_around, PASSAGE.meant_around),
+        between(ENTRY.told, PASSAGE.told),
+        between(ENTRY.speaker, PASSAGE.speaker),
+    )
+
+
+def fused(
+    scored: Mapping[int, Scored], near: Mapping[int, float], recent: Mapping[int, float], weights: Weights
+) -> list[tuple[int, float]]:
+    """Put both searches together: rows and their scores, from 0 to 1, best first.
+
+    `near` has the cosines of the nearest in meaning, `recent` where in its log a row stands, from 0 to 1.
+    """
+    words, all_words = combined(scored, weights.reaches), sum(weights.reaches)
+    recency = RECENCY * all_words
+    meaning = _scaled(near) if weights.meaning else {}
+    around = _around(meaning, scored) if weights.meant_around else {}
+    most = all_words + recency + (weights.meaning + weights.meant_around if meaning else 0.0)
+    total = {
+        row: (
+            all_words * score
+            + weights.meaning * meaning.get(row, 0.0)
+            + weights.meant_around * around.get(row, 0.0)
+            + recency * recent.get(row, 0.0)
+        )
+        / most
+        for row, score in words.items()
+    }
+    return sorted(total.items(), key=lambda one: (-one[1], one[0]))
+
+
+def _scaled(near: Mapping[int, float]) -> dict[int, float]:
+    """Give cosines from 0 for the least to 1 for the greatest: models differ in what they call near."""
+    least, most = min(near.values(), default=0.0), max(near.values(), default=0.0)
+    return {row: (cosine - least) / (most - least) for row, cosine in near.items()} if most > least else {}
+
+
+def _around(meaning: Mapping[int, float], wanted: Collection[int]) -> dict[int, float]:
+    """Give how near in meaning the entries around each row are, 1 for the best; the nearest count most."""
+    sums: dict[int, float] = {}
+    for row, near in meaning.items():
+        for other, share in enumerate(_MEANT_SHARES, row - _MEANT_REACH):
+            if other in wanted:
+                sums[other] = sums.get(other, 0.0) + share * near * near
+    most = max(sums.values(), default=0.0)
+    return {row: one / most for row, one in sums.items()} if most else {}
+
+
+def worth(text: str, speaker: str, words: Collection[str], weights: Weights) -> float:
+    """Give the share of its score that an entry keeps for the way it was said, and by whom.
+
+    What merely asks, or agrees, has the words of what is looked for, and does not tell it.
+    """
+    named = any(word.lower() in words for word in _WORD.findall(speaker))
+    return (1 - weights.told * (1 - told(text))) * (1 - weights.speaker * (not named))
+
+
+def told(text: str) -> float:
+    """Give how much an entry tells, from 0 to 1: its questions nothing, and more if it is longer."""
+    sentences = _SENTENCE.findall(text[:LOOKED_THROUGH])
+    length = sum(len(one) for one in sentences if not one.rstrip().endswith(("?", "\uff1f")))
+    return min(1.0, length / SAYS_ENOUGH)
