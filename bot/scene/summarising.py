@@ -95,14 +95,18 @@ class Summarising:
             return wait
         try:
             while await self._advance(scene, backend, model):
-                pass
+                await self._settle(scene)
         except BackendError as error:
             return self._note_failure(scene, trouble, error)
         finally:
-            if not scene.answering:
-                await self._stories.settle(scene)
+            await self._settle(scene)
         self._trouble.pop(scene.id, None)
         return None
+
+    async def _settle(self, scene: Scene) -> None:
+        """Put in place what is summed up so far: before the next part is found somebody may be answered."""
+        if not scene.answering:
+            await self._stories.settle(scene)
 
     def is_due(self, scene: Scene) -> bool:
         """Tell whether a summary was voided and is to be made again."""
