@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import aclosing
 from typing import Any
 
+from bot.prompt.log import STORY
+from bot.prompt.replay import prompt_json
+from bot.scene import inside
+from bot.store.store import Store
 from tests.acceptance.tabletop import Tabletop
 from tests.acceptance.test_inside import Evening, fields
+from tests.acceptance.test_whispers import KEY, whisper
 from tests.fakes.model_server import Answer, ScriptedModelServer
 
 RAIN = "The rain comes down on the old stone stairs. " * 35
@@ -92,3 +99,37 @@ async def test_another_scene_of_the_campaign_is_remembered_by_who_was_in_it(tabl
     [memory] = remembered(marta.sent)
     assert memory.startswith("[earlier, The Ferry, session 1: ")
     assert "twelve silver crowns" in memory
+
+
+async def test_a_prompt_with_all_that_memory_adds_is_shown_and_rebuilt_to_the_byte(table: Tabletop) -> None:
+    async with ScriptedModelServer(dialect="vllm", context=2900) as model:
+        model.summary = lambda _: Answer("Ann talked of the rain on the old stone stairs.")
+        evening = Evening(table, model)
+        async with table.bot(model.url):
+            await table.start_scene(title="Fog", persona="narrator, marta", mode="mention-only")
+            await table.command("secret add", {"text": "The ferryman of Vellmoor has been dead for a year."})
+            await evening.plays(table.ann, f"Narrator, hear me. {PROMISE}")
+            for _ in range(6):
+                await evening.plays(table.ann, f"Narrator, listen. {RAIN}")
+            await table.until(lambda: bool(table.query("SELECT 1 FROM summaries")))
+            await whisper(table, KEY, to="narrator")
+            question = "how many silver crowns for the ferry to Vellmoor?"
+            narrator = await evening.plays(table.bob, f"Narrator, {question}")
+            marta = await evening.plays(table.bob, f"Marta, {question}")
+            seen = fields(await table.command("context"))
+        async with aclosing(await Store.open(table.database)) as store:
+            rebuilt = [await inside.replay(store, one.shown.id) for one in (narrator, marta)]
+
+    assert STORY in text(narrator.sent)
+    assert STORY in text(marta.sent)
+    assert len(remembered(narrator.sent)) == 1
+    assert KEY in text(narrator.sent)
+    assert KEY not in text(marta.sent)
+    assert "dead for a year.]\n[The Narrator answers.]" in narrator.sent["messages"][-1]["content"]
+    assert "dead for a year" not in text(marta.sent)
+    for played, again in zip((narrator, marta), rebuilt, strict=True):
+        assert again.identical
+        assert json.loads(prompt_json(again.messages)) == played.sent["messages"]
+    assert "Summary: " in seen["Before the story"]
+    assert "Memories: " in seen["The story"]
+    assert re.search(r"Secrets: \d+ tokens, told last", seen["The story"])
