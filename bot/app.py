@@ -148,7 +148,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         client.furnish(
             Listening(client, table, backends),
             SceneCommands(direction, table, reports, memories, listens=listen),
-            *knowing(client, table, direction, reports, memories),
+            *knowing(client, table, direction, reports, memories, stories),
             PersonaCommands(direction, table, personas, files),
             choosing(table, direction, reports, backends, models, prompter),
             LoreCommands(books, lore, table),
@@ -160,10 +160,15 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
 
 
 def knowing(
-    client: Hearthside, table: Table, direction: Direction, reports: Reports, memories: Memories
+    client: Hearthside,
+    table: Table,
+    direction: Direction,
+    reports: Reports,
+    memories: Memories,
+    stories: Stories,
 ) -> tuple[commands.Cog, ...]:
     """Build the commands about what characters know, and what nobody is to know."""
-    knowledge = Knowledge(table.store, table.clock)
+    knowledge = Knowledge(table.store, stories, table.clock)
     return (
         WhisperCommand(Whispers(table, direction), table, reports),
         MemoryCommands(client, knowledge, memories, reports),

@@ -18,7 +18,7 @@ ASIDE = "\f"
 """Stands in a kept head before what was told at the prompt's end. No text in a prompt has it."""
 STRUCK = {
     STORY: "The summary that stood in front of the story told of an entry that was changed since.",
-    PINNED: "What was pinned then was changed or taken out since.",
+    PINNED: "What was pinned then, or was told after it, was changed or taken back since.",
     UNTOLD: "A secret that was kept then was taken back since.",
 }
 """What a head says that was struck after one of these lines."""
@@ -97,9 +97,15 @@ def kept_head(front: str, last: str) -> str:
 
 
 def struck(head: str) -> str:
-    """Give a prompt's head without what it told of the time before its window, and whatever comes after."""
-    before, mark, _ = head.partition(STORY)
-    return before + mark
+    """Give a prompt's head without its pins, the summary of what was before its window, and what comes after.
+
+    Any of it may repeat what was changed or taken back since.
+    """
+    places = [(place, line) for line in STRUCK if (place := head.find(line)) >= 0]
+    if not places:
+        return head
+    place, line = min(places)
+    return head[: place + len(line)]
 
 
 def _as_it_stood(entry: Entry, length: int | None) -> Entry | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bot.clock import Clock
     from bot.persona.persona import Persona
     from bot.scene.scene import Scene
+    from bot.scene.stories import Stories
     from bot.store.connection import Connection
     from bot.store.records import Entry, Session
     from bot.store.store import Store
@@ -139,8 +140,9 @@ async def pins_known(connection: Connection, scene_id: int, ken: Ken) -> list[Pi
 class Knowledge:
     """Keeps pins and secrets. Every refusal is a TableError that says what to do."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, stories: Stories, clock: Clock) -> None:
         self._store = store
+        self._stories = stories
         self._clock = clock
 
     # -- pins ---------------------------------------------------------------------------------------------
@@ -195,6 +197,7 @@ class Knowledge:
                 raise TableError(f"<@{pin.pinned_by}> has pinned that, and can take it out.")
             await pins.remove(tx, pin.id)
             await summaries.strike(tx, scene.id, PINNED)
+            self._stories.taken_back(scene)
         return pin
 
     # -- secrets ------------------------------------------------------------------------------------------
@@ -230,4 +233,5 @@ class Knowledge:
                 raise TableError("There is no such secret.", hint=NO_SUCH)
             await knowledge.remove_secret(tx, secret.id)
             await summaries.strike(tx, scene.id, UNTOLD)
+            self._stories.taken_back(scene)
         return secret

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from bot.store.summaries import Summary
 
 
+NO_PLACE = 0
+"""No entry has it: the log's places begin at 1."""
+
+
 @dataclass(slots=True)
 class _Known:
     """The summaries of one scene.
@@ -116,6 +120,11 @@ class Stories:
             kept = await summaries.keep(tx, summary, text)
         known.all = [one for one in known.all if not _same(one, kept)] + [kept]
         return True
+
+    def taken_back(self, scene: Scene) -> None:
+        """Take note that a pin or a secret is told no more, in the transaction that removes it."""
+        if known := self._known.get(scene):
+            known.changes.append(NO_PLACE)
 
     async def changes(self, scene: Scene) -> int:
         """Give how many changes to the log there have been, for `keep`."""

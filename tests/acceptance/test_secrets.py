@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.acceptance.tabletop import Tabletop
 from tests.fakes.model_server import TEXT, Answer, ScriptedModelServer
 
@@ -66,6 +68,28 @@ async def test_only_the_narrator_is_told_a_secret_and_only_the_game_master_sees_
     assert DUKE in removed.content
     assert "nightshade" not in table.log()
     assert DUKE.encode() not in table.database.read_bytes(), "what is taken back is nowhere"
+
+
+async def test_what_is_taken_back_while_an_answer_is_made_is_not_kept_with_it(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    async with table.bot(model.url):
+        await table.start_scene(None, **CHOSEN)
+        await table.command("secret add", {"text": DUKE})
+        await table.command("memory pin", {"text": "We owe Quillfeather three silver."})
+        for command, option in (("secret remove", "secret"), ("memory unpin", "pin")):
+            gate = asyncio.Event()
+            model.script.append(Answer(TEXT, gate=gate))
+            asked = len(model.chats)
+            said = await table.says(table.ann, "Narrator, how did the duke die?")
+            await model.wait_for_chats(asked + 1)
+            await table.command(command, {option: "#1"})
+            gate.set()
+            await table.shows(TEXT, since=said.cursor)
+            await table.at_rest()
+    heads = str(table.query("SELECT text FROM heads"))
+    assert "nightshade" not in heads
+    assert "Quillfeather" not in heads
 
 
 async def test_an_answer_that_would_tell_a_secret_is_stopped_before_anybody_sees_it(

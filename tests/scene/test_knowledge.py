@@ -10,6 +10,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.errors import TableError
 from bot.scene.knowledge import Asker, Knowledge, standing
+from bot.scene.stories import Stories
 from bot.store import log, pins
 from bot.store.records import Entry, Stay
 from bot.store.store import Store
@@ -50,7 +51,7 @@ async def evening(tmp_path: Path) -> AsyncIterator[Evening]:
     store = await Store.open(tmp_path / "hearthside.sqlite")
     evening = Evening(store, shelf(store, tmp_path), "narrator", "marta", "wren")
     await evening.begin()
-    evening.knowledge = Knowledge(store, SystemClock())
+    evening.knowledge = Knowledge(store, Stories(store), SystemClock())
     yield evening
     await store.aclose()
 
