@@ -74,6 +74,16 @@ async def test_a_name_is_found_though_it_reads_like_a_word_that_says_nothing(tal
     assert query.words("Will you come with us?") == ["come"]
 
 
+async def test_of_two_that_fit_equally_well_the_later_one_comes_first(tale: Tale) -> None:
+    told = []
+    for _ in range(2):
+        await tale.chatter(40)
+        told.append(await tale.says("The ferry costs three crowns."))
+    await tale.chatter(40)
+    hits = await tale.search("What does the ferry cost?")
+    assert [hit.entry for hit in hits[:2]] == told[::-1]
+
+
 async def test_who_said_something_is_found_by_name(tale: Tale) -> None:
     await tale.chatter(20)
     said = await tale.says("We should turn back.", speaker="Yorick")
