@@ -1,4 +1,7 @@
-"""The scripted model server as a process of its own, noting when a request has been read to its end."""
+"""The scripted model server as a process of its own, noting when a request has been read to its end.
+
+It keeps what each request was for, not what it said: prompts of hundreds of turns are not listed to anybody.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tests.fakes.model_server import Answer, Recorded, ScriptedModelServer
+from tests.fakes.model_server import Answer, Recorded, ScriptedModelServer, purpose
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -18,10 +21,11 @@ class Server(ScriptedModelServer):
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         await request.read()
         request["read"] = time.time()
+        request["purpose"] = purpose(await request.json() if request.body_exists else {})
         return await super()._handle(request)
 
     async def _answer(self, request: web.Request, recorded: Recorded) -> web.StreamResponse:
-        recorded.received = request["read"]
+        recorded.received, recorded.purpose = request["read"], request["purpose"]
         return await super()._answer(request, recorded)
 
 

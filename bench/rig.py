@@ -102,11 +102,12 @@ class Rig:
             await process.wait()
 
     async def asked(self) -> list[float]:
-        """Give when each chat request had been read by the model server (Unix seconds)."""
+        """Give when each request for an answer had been read by the model server (Unix seconds)."""
         assert self._session
         async with self._session.get(self.model_url.removesuffix("/v1") + "/requests") as response:
             listed: list[dict[str, Any]] = await response.json()
-        return [each["received"] for each in listed if each["path"] == "/v1/chat/completions"]
+        chats = [each for each in listed if each["path"] == "/v1/chat/completions"]
+        return [each["received"] for each in chats if each["purpose"] == "answer"]
 
     async def answered(self, text: str, channel: Channel | None = None) -> None:
         """Have a player say something, and wait until the cast has answered and owes nothing more."""

@@ -79,11 +79,13 @@ class Recorded:
     headers: dict[str, str]
     body: dict[str, Any]
     received: float
+    purpose: Purpose
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 Step = Answer | Refusal | Stream
+Purpose = Literal["answer", "summary", "ahead"]
 
 
 def event(data: Any) -> bytes:
@@ -109,6 +111,13 @@ def chunk(
 def sums_up(body: dict[str, Any]) -> bool:
     """Tell whether a request is there to have something summed up; of one that was not kept: no."""
     return any(SYSTEM in str(message["content"]) for message in body.get("messages", ())[:1])
+
+
+def purpose(body: dict[str, Any]) -> Purpose:
+    """Say what a chat request is for: an answer, a summary, or to have a prompt's beginning read ahead."""
+    if sums_up(body):
+        return "summary"
+    return "ahead" if body.get("max_tokens") == 1 else "answer"
 
 
 class ScriptedModelServer(Listener):
@@ -154,7 +163,7 @@ class ScriptedModelServer(Listener):
     @property
     def answers(self) -> list[Recorded]:
         """Requests for an answer."""
-        return [chat for chat in self.chats if not sums_up(chat.body) and chat.body["max_tokens"] > 1]
+        return [chat for chat in self.chats if chat.purpose == "answer"]
 
     def routes(self) -> list[web.RouteDef]:
         """Answer everything."""
@@ -168,13 +177,16 @@ class ScriptedModelServer(Listener):
 
     async def _list_requests(self, request: web.Request) -> web.Response:
         return web.json_response(
-            [{"path": r.path, "received": r.received, "body": r.body} for r in self.requests]
+            [
+                {"path": r.path, "received": r.received, "purpose": r.purpose, "body": r.body}
+                for r in self.requests
+            ]
         )
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         received = time.time()
         body = await request.json() if request.can_read_body else {}
-        recorded = Recorded(request.path, dict(request.headers), body, received)
+        recorded = Recorded(request.path, dict(request.headers), body, received, purpose(body))
         async with self.arrived:
             self.requests.append(recorded)
             self.arrived.notify_all()
