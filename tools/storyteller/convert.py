@@ -70,10 +70,10 @@ def _describe(writer: GGUFWriter, parameters: int) -> None:
 def _recommend(writer: GGUFWriter) -> None:
     """Say how its words are best drawn; llama.cpp does so where nothing else is asked for.
 
-    Measured on 200 held-out messages: a player's word is taken up in 77 % of the answers at a temperature of
-    0.5 and in 68 % at 0.8. A penalty on repetition counts the players' words too, and keeps it from them.
+    Measured on 200 held-out messages: an answer is well-formed and on topic in 97.5 % and 89 % at a temperature
+    of 0.3, in 96 % and 87 % at 0.5, where three of them went in circles.
     """
-    writer.add_sampling_temp(0.5)
+    writer.add_sampling_temp(0.3)
     writer.add_sampling_min_p(0.1)
     writer.add_sampling_penalty_repeat(1.0)
 

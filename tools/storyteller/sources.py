@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "texts"
-CORPUS_VERSION = "2"
+CORPUS_VERSION = "3"
 _SECTION = re.compile(r"\[(\w+)\]$")
 
 
