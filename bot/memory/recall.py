@@ -27,6 +27,8 @@ MOST_HITS = 3000
 """Hits of one word in one scene that are looked at: the latest ones."""
 ALL_HITS = 6000
 """Hits of all words. The most telling words come first; what is too common says little."""
+FEW_HITS = 750
+"""A word with fewer is counted at once. The others are counted only if there is room for any of them."""
 MOST_PLACES = 40
 MOST_MEANT = 200
 """How many entries the search by meaning gives."""
@@ -80,7 +82,8 @@ class Recall:
         meaning = asyncio.create_task(self._by_meaning(scene_ids, text, wanted=by_meaning))
         try:
             async with self._store.read() as connection:
-                words = await _words(connection, scene_ids, text) if by_words else []
+                sizes = await stored.sizes(connection, scene_ids)
+                words = await _words(connection, sizes, text) if by_words else []
                 scorer = Scorer(words)
                 places = await _places(words)
                 scored = await _scored(connection, scorer, places)
@@ -94,8 +97,7 @@ class Recall:
             scored |= await _scored(connection, scorer, _meant(near, places))
             asked = query.words(text)
             weights = weights_of(text, len(asked))
-            recent = await _recent(connection, scene_ids, scored)
-            best = fused(scored, near, recent, weights)[: max(limit, SECOND_LOOK)]
+            best = fused(scored, near, _recent(sizes, scored), weights)[: max(limit, SECOND_LOOK)]
             there = await stored.at(connection, [row for row, _ in best])
         hits = [
             Hit(
@@ -119,11 +121,10 @@ class Recall:
         return dict(await self._vectors.search(scene_ids, vectors, MOST_MEANT)) if vectors else {}
 
 
-async def _words(connection: Connection, scene_ids: Sequence[int], text: str) -> list[Word]:
+async def _words(connection: Connection, sizes: Mapping[int, int], text: str) -> list[Word]:
     """Give the words of a text with their places, the most telling first, as many as `ALL_HITS` allows."""
-    words = query.words(text)
-    counts = await stored.counts(connection, scene_ids, words, MOST_HITS)
-    entries = sum((await stored.sizes(connection, scene_ids)).values())
+    words, scene_ids, entries = query.words(text), list(sizes), sum(sizes.values())
+    counts = await _counts(connection, scene_ids, words)
     wanted: list[int] = []
     budget = ALL_HITS
     for number in sorted(range(len(words)), key=lambda one: counts[one]):
@@ -135,6 +136,19 @@ async def _words(connection: Connection, scene_ids: Sequence[int], text: str) ->
         Word(rows, telling(counts[number], entries), evidence(counts[number], entries))
         for number, rows in zip(wanted, hits, strict=True)
     ]
+
+
+async def _counts(connection: Connection, scene_ids: Sequence[int], words: Sequence[str]) -> list[int]:
+    """Count the entries that have each word, and common ones only as far as there is room for their hits."""
+    counts = await stored.counts(connection, scene_ids, words, FEW_HITS)
+    common = [number for number, count in enumerate(counts) if count >= FEW_HITS]
+    left = ALL_HITS - sum(count for count in counts if count < FEW_HITS)
+    if common and left >= FEW_HITS:
+        most = min(MOST_HITS, left + 1)
+        more = await stored.counts(connection, scene_ids, [words[number] for number in common], most)
+        for number, count in zip(common, more, strict=True):
+            counts[number] = count
+    return counts
 
 
 async def _places(words: Sequence[Word]) -> list[int]:
@@ -169,8 +183,7 @@ async def _scored(connection: Connection, scorer: Scorer, buckets: Sequence[int]
     return found
 
 
-async def _recent(connection: Connection, scene_ids: Sequence[int], rows: Iterable[int]) -> dict[int, float]:
+def _recent(sizes: Mapping[int, int], rows: Iterable[int]) -> dict[int, float]:
     """Give where in their scene's log rows stand, from 0 to 1."""
-    sizes = await stored.sizes(connection, scene_ids)
     seqs = (1 << stored.ROW_BITS) - 1
     return {row: (row & seqs) / max(sizes.get(row >> stored.ROW_BITS, 0), 1) for row in rows}

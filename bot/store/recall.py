@@ -99,7 +99,8 @@ _SIZES = text("SELECT value, (SELECT max(seq) FROM entries WHERE scene_id = valu
 async def lengths(connection: Connection, ranges: Sequence[tuple[int, int]]) -> dict[int, int]:
     """Give how long entries are, in characters, by row, for ranges of rows of which each is in one scene."""
     found = await connection.repeat(_LENGTHS, {"ranges": json.dumps(ranges)})
-    return dict(found.rows)
+    ((rows, characters),) = found.rows
+    return dict(zip(json.loads(rows), json.loads(characters), strict=True))
 
 
 _LENGTHS = text(
@@ -108,7 +109,8 @@ _LENGTHS = text(
         SELECT json_extract(value, '$[0]') AS first, json_extract(value, '$[1]') AS last
         FROM json_each(:ranges)
     )
-    SELECT scene_id << 32 | seq, length(text) FROM wanted CROSS JOIN entries
+    SELECT json_group_array(scene_id << 32 | seq), json_group_array(length(text))
+    FROM wanted CROSS JOIN entries
     WHERE scene_id = first >> 32 AND seq BETWEEN first & 4294967295 AND last & 4294967295 AND {_TOLD}
     """  # noqa: S608  # all of it stands above
 )
