@@ -15,10 +15,15 @@ def discord() -> Description | None:
     return load()
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("empty") / "hearthside.sqlite"
+
+
 @pytest.fixture
-async def table(tmp_path: Path, discord: Description | None) -> AsyncIterator[Tabletop]:
+async def table(tmp_path: Path, empty_database: Path, discord: Description | None) -> AsyncIterator[Tabletop]:
     """Lay a table. At its end each request of the bot is held against Discord's own description."""
-    async with Tabletop(tmp_path).served() as table:
+    async with Tabletop(tmp_path, empty_database).served() as table:
         yield table
         if discord is not None:
             assert discord.problems(table.room.requests) == []

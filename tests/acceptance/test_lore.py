@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -215,13 +214,13 @@ async def test_bad_books_are_refused_in_under_a_second_and_whole(
     }
     async with table.bot(model.url):
         for sentence, document in bad.items():
-            before = time.monotonic()
+            before = table.bot_seconds()
             answer = await bring(table, document)
             assert answer.content.startswith(f"⚠ {sentence}")
-            assert time.monotonic() - before < 2  # the upload included; a busy machine gets twice the time
+            assert table.bot_seconds() - before < 2  # a slow machine gets twice the time
         assert table.query("SELECT * FROM lorebooks") == []
         await bring(table, circle)
-        before = time.monotonic()
+        before = table.bot_seconds()
         tried = await table.command("lore test", {"text": "a" * 1900 + "! egg"})
-        assert time.monotonic() - before < 2
+        assert table.bot_seconds() - before < 2
         assert tried.content.startswith("**2** would be told now:")

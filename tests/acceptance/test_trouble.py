@@ -10,7 +10,7 @@ from contextlib import closing
 
 from bot.rehearsal.events import MessageCreated
 from bot.rehearsal.permissions import Permission
-from tests.acceptance.tabletop import PROJECT, Tabletop
+from tests.acceptance.tabletop import PATIENCE, PROJECT, Tabletop
 from tests.fakes.model_server import TEXT, Answer, Refusal, ScriptedModelServer, Stream
 from tests.tiny_gguf import write_tiny_gguf
 
@@ -191,6 +191,9 @@ async def test_when_no_server_answers_the_cpu_model_does_and_a_server_that_comes
         await table.at_rest()
         await model.start()
         await table.until(lambda: any(request.path == "/v1/models" for request in model.requests))
+        async with asyncio.timeout(PATIENCE):
+            while "scripted" not in (await table.command("model list")).content:
+                pass  # it has been seen, but what it is has not been asked to the end
         said = await table.says(table.bob, "Is the big one back?")
         await table.shows(TEXT, since=said.cursor)
         await table.at_rest()

@@ -123,6 +123,7 @@ async def test_a_thousand_conversations_are_counted_as_they_are_billed(endpoint:
                 assert ids.count(*ends) == len(messages)
                 assert await total(counter, one) == TokenCount(len(ids) + BEGINNING, exact=True)
             (_, messages), ids = some[0], tokens[0]
+            assert ids
             assert await template.applied(messages) == chatml(messages)
             counted = TokenCount(len(ids) + BEGINNING, exact=True)
             assert await server.count(messages) == counted
