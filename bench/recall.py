@@ -15,12 +15,15 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from bench.machine import describe, spread
 from bot.clock import SystemClock
@@ -31,7 +34,6 @@ from bot.memory.vectors import Vectors
 from bot.model.embeddings import EmbeddingModel, EmbeddingServer
 from bot.store import log, scenes
 from bot.store import recall as index
-from bot.store import vectors as stored_vectors
 from bot.store.records import Entry, EntryKind, Mode, SceneRecord, SceneState
 from bot.store.store import Store
 
@@ -120,17 +122,16 @@ async def stored(store: Store, name: str, turns: list[dict[str, Any]]) -> tuple[
     return scene_id, places
 
 
-async def embedded(store: Store, embedding: Embedding) -> float:
-    """Have everything embedded, and give how many seconds that took."""
+async def embedded(embedding: Embedding, scene_ids: Sequence[int]) -> float:
+    """Have everything embedded, and give how many seconds that took; then have the vectors in memory."""
     begun = time.monotonic()
     embedding.start(lambda: False)
-    while True:
-        async with store.read() as connection:
-            told = await stored_vectors.count_told(connection)
-            have = sum((await stored_vectors.models(connection)).values())
-        if have >= told:
-            return time.monotonic() - begun
-        await asyncio.sleep(0.5)
+    await embedding.caught_up()
+    seconds = time.monotonic() - begun
+    await embedding.vectors.search(scene_ids, await embedding.query("lantern"), 1)
+    while embedding.vectors.is_reading:
+        await asyncio.sleep(0.05)
+    return seconds
 
 
 class PlainIndex:
@@ -186,7 +187,7 @@ async def embedding_of(
         yield None, None
         return
     vectors = Vectors(store)
-    embedding = Embedding(store, vectors, embedder, SystemClock(), query_s=60.0)
+    embedding = Embedding(store, vectors, embedder, SystemClock(), query_s=60.0, start_s=0.0)
     try:
         yield vectors, embedding
     finally:
@@ -210,9 +211,11 @@ async def measure(files: Sequence[Path], embedder: Embedder | None, database: Pa
                 plain.add(scene_id, await log.since(connection, scene_id, 0))
             asked.append((scene_id, read_questions(file, places)))
             turns += len(lines)
+        if not any(rows for _, rows in asked):
+            raise SystemExit("No question there names a turn that there is.")
         async with embedding_of(store, embedder) as (vectors, embedding):
             if embedding:
-                seconds = round(await embedded(store, embedding), 1)
+                seconds = round(await embedded(embedding, [one for one, _ in asked]), 1)
             for name, way in ways(store, plain, vectors, embedding).items():
                 figures[name] = Figures()
                 for scene_id, rows in asked:
@@ -276,6 +279,9 @@ def main() -> None:
         files = [file for file in files if file.name.removesuffix(".recall.jsonl") in arguments.only]
     if not files:
         parser.error(f"{arguments.folder} has no *.recall.jsonl to measure")
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+    )  # the report alone is printed
     with tempfile.TemporaryDirectory() as folder:
         database = arguments.database or Path(folder) / "recall.sqlite"
         report = asyncio.run(measure(files, embedder_of(arguments), database))
