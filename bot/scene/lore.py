@@ -27,7 +27,7 @@ from bot.store import lore as stored
 from bot.store.records import Entry, EntryKind, FiredRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bot.clock import Clock
     from bot.persona.macros import Macros
@@ -167,7 +167,7 @@ class SceneLore:
             head=head,
             window=window,
             fired={(one.book, one.uid): one.since for one in memory.fired},
-            fill=self._filler(scene, persona, said if said is not None else _last(messages)),
+            fill=self._filler(scene, persona, messages, said),
         )
 
     async def _memory(self, scene: Scene) -> _Memory:
@@ -196,10 +196,17 @@ class SceneLore:
 
     # -- macros -------------------------------------------------------------------------------------------
 
-    def _filler(self, scene: Scene, persona: Persona | None, last: str) -> Callable[[str, str], str]:
-        """Replace macros as of now: `{{user}}` is the player who spoke last, `last` what was said last."""
+    def _filler(
+        self, scene: Scene, persona: Persona | None, heard: Sequence[Entry], said: str | None
+    ) -> Callable[[str, str], str]:
+        """Replace macros as of now: `{{user}}` is the player who was heard last, `{{lastMessage}}` what was.
+
+        It is what is `said` now, if that is given.
+        """
+        last = heard[-1].text if said is None and heard else said or ""
         last = unbracketed(last)  # what a player says does not become the table's word by being told
-        user = next(iter(scene.players()), PLAYER)
+        players = (entry.speaker for entry in reversed(heard) if entry.kind is EntryKind.PLAYER)
+        user = next(players, PLAYER)
 
         def fill(text: str, book: str) -> str:
             owner = self._owner(book, persona)
@@ -292,10 +299,6 @@ def _refs(told: list[Fired]) -> frozenset[Ref]:
 def _expanded(text: str, macros: Macros) -> str:
     """Replace macros, but leave hidden keys: they wake other lore."""
     return expand(text, replace(macros, drops_hidden_keys=False))
-
-
-def _last(messages: list[Entry]) -> str:
-    return messages[-1].text if messages else ""
 
 
 def _fresh(messages: list[Entry]) -> int:

@@ -77,7 +77,7 @@ class Reports:
             played = await turns.count(connection, scene.id)
         paused = " (paused)" if scene.record.state is SceneState.PAUSED else ""
         in_window = len(scene.window.entries)
-        players = ", ".join(scene.players()) or "nobody yet"
+        players = ", ".join(scene.players(aloud=True)) or "nobody yet"
         return [
             f"**{scene.record.title}**{paused}",
             f"On stage: {', '.join(self._cast(scene))}.",

@@ -147,10 +147,10 @@ class Scene:
         """Give the window's entries before a place."""
         return [entry for entry in self.window.entries if entry.seq < seq]
 
-    def players(self) -> tuple[str, ...]:
-        """Give the names of the players who spoke in the window, the latest first."""
-        spoke = (entry.speaker for entry in reversed(self.window.entries) if entry.kind is EntryKind.PLAYER)
-        return tuple(dict.fromkeys(spoke))
+    def players(self, *, aloud: bool = False) -> tuple[str, ...]:
+        """Give the names of the players who spoke in the window, the latest first; or who spoke `aloud`."""
+        spoke = (entry for entry in reversed(self.window.entries) if entry.kind is EntryKind.PLAYER)
+        return tuple(dict.fromkeys(one.speaker for one in spoke if not aloud or one.audience is None))
 
     def _counted(self, entry: Entry) -> Entry:
         """Give an entry a first count; a model server's own tokenizer corrects it before it is used."""

@@ -138,6 +138,16 @@ async def test_lore_knows_what_was_said_last_and_of_whom_it_tells(table: Table) 
     assert "heron" not in always
 
 
+async def test_a_whisper_is_in_no_lore_that_all_are_told(table: Table) -> None:
+    await table.bring({"key": ["gong", "key"], "content": "{{user}} said: {{lastMessage}}"})
+    await table.says("The gong!", speaker="Ann")
+    await table.says("Psst, here is the key.", speaker="Bob", audience="narrator,@7")
+    await table.lore.append(table.scene, table.persona("narrator"))
+    (told,) = (one.text for one in table.scene.window.entries if one.kind is EntryKind.LORE)
+    assert told == "Ann said: The gong!"
+    assert table.scene.players(aloud=True) == ("Ann",)
+
+
 async def test_a_test_changes_nothing(table: Table) -> None:
     await table.bring({**GONG, "sticky": 3})
     for _ in range(2):
