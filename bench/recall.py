@@ -129,7 +129,7 @@ async def embedded(embedding: Embedding, scene_ids: Sequence[int]) -> float:
     await embedding.caught_up()
     seconds = time.monotonic() - begun
     await embedding.vectors.search(scene_ids, await embedding.query("lantern"), 1)
-    while embedding.vectors.is_reading:
+    while embedding.vectors.is_reading:  # noqa: ASYNC110  # nothing announces it, and only a bench asks
         await asyncio.sleep(0.05)
     return seconds
 
