@@ -37,10 +37,10 @@ from tests.store.story import MIRA
 ANSWER = 60
 CONTEXT = 1200
 """The cards have to be shortened for it, and what is left is full after a dozen lines."""
-CAST = {"marta": 90, "old-rusk": 200, "wren": 0, "keeper": 60}
+CAST = {"marta": 90, "old-rusk": 200, "wren": 0, "keeper": 200}
 """Who plays, and how long their answers may be; a longer answer leaves less room for cards."""
 NARRATOR = "keeper"
-SECRET = " ".join(["The keeper drowned the bell."] * 6)
+SECRET = " ".join(["The keeper drowned the bell."] * 10)
 LORE = "The bell drowned."
 BOOK = (
     {"key": ["door"], "content": "{{char}} knows the door. {{random::Oak::Elm}} {{roll:1d20}}"},
@@ -109,12 +109,12 @@ class Playing(Sitting):
     async def ahead(self) -> tuple[ChatMessage, ...]:
         return await self.prompter.ahead(self.scene, self.server.as_backend(), model=None)
 
-    async def remembered(self, prompt: Prompt) -> list[int]:
-        """Give the entries that memories in a prompt tell of."""
-        memories = [one.id for one in prompt.entries if one.kind is EntryKind.MEMORY]
+    async def remembered(self, prompt: Prompt) -> list[tuple[int, str | None]]:
+        """Give the entries that memories in a prompt tell of, and to whom."""
+        memories = {one.id: one.audience for one in prompt.entries if one.kind is EntryKind.MEMORY}
         async with self.store.read() as connection:
-            sources = await recall.recalled_in(connection, memories)
-        return [entry for one in sources.values() for entry in one]
+            sources = await recall.recalled_in(connection, list(memories))
+        return [(entry, memories[memory]) for memory, told in sources.items() for entry in told]
 
     async def keeps_secret(self, text: str) -> None:
         async with self.store.transaction() as tx:
@@ -304,7 +304,7 @@ class Evening(RuleBasedStateMachine):
         return prompt
 
     def check_what_it_tells(self, prompt: Prompt, slug: str) -> None:
-        """Nobody is told what they do not know, and nothing is told twice."""
+        """Nobody is told what they do not know, and nothing is told the same twice."""
         known = [
             one.seq
             for one in self.entries
@@ -312,10 +312,10 @@ class Evening(RuleBasedStateMachine):
         ]
         assert [one.seq for one in prompt.entries] == [seq for seq in known if seq <= prompt.entries[-1].seq]
         assert (UNTOLD in str(prompt.messages)) == (SECRET in str(prompt.messages)) == (slug == NARRATOR)
-        told = [one.text for one in prompt.entries if one.kind is EntryKind.LORE]
-        assert told.count(LORE) <= 1, "lore was told twice in one window"
+        lore = [one.audience for one in prompt.entries if one.kind is EntryKind.LORE and one.text == LORE]
+        assert len(lore) == len(set(lore)), "lore was told twice in one window to the same"
         told = self.do(self.table.remembered(prompt))
-        assert len(told) == len(set(told)), "a memory was told twice in one window"
+        assert len(told) == len(set(told)), "a memory was told twice in one window to the same"
 
     def check_what_it_costs(self, prompt: Prompt) -> None:
         billed = self.table.server.billed(prompt.messages)
@@ -418,4 +418,16 @@ async def test_what_grows_while_a_cut_is_stored_fits_all_the_same(table: Playing
 async def test_cards_are_shortened_too_where_the_server_has_to_be_asked(table: Playing) -> None:
     head = (await table.asked("wren")).messages[0].content
     assert head.count("It has been said 0 times. ") == 3 * len(CAST)
-    assert 0 < head.count("It has been said 3 times. ") < 3 * len(CAST)
+    assert head.count("It has been said 3 times. ") < 3 * len(CAST)
+
+
+async def test_what_is_told_last_finds_its_room_in_a_full_window(table: Playing) -> None:
+    await table.asked(NARRATOR)
+    backend = table.server.as_backend()
+    while (await table.prompter.contents(table.scene, backend, None, model=None)).until_cut > 10:
+        await table.says("rain " * 4)
+    whole = len(table.scene.window.entries)
+    prompt = await table.asked(NARRATOR)
+    assert len(prompt.entries) == whole
+    assert prompt.messages[-1].content.endswith(f"- {SECRET}]\n[Keeper answers.]")
+    assert table.server.billed(prompt.messages) + prompt.max_tokens <= CONTEXT
