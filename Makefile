@@ -16,7 +16,7 @@ run: $(VENV)/.run
 	@$(BIN)/hearthside run
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
