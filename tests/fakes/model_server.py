@@ -27,6 +27,7 @@ from aiohttp import web
 from bot.memory.summary_text import SYSTEM
 from tests.fakes.listener import Listener
 
+PATIENCE = 30.0  # seconds
 TEXT = "The door swings open. Rain drips from the lintel, and somebody inside puts down a cup."
 
 
@@ -170,8 +171,8 @@ class ScriptedModelServer(Listener):
         return [web.get("/requests", self._list_requests), web.route("*", "/{path:.*}", self._handle)]
 
     async def wait_for_chats(self, number: int) -> Recorded:
-        """Wait until that many chat requests have come in all, and give the last."""
-        async with self.arrived:
+        """Wait until that many chat requests have come in all, and give the last. Raises TimeoutError."""
+        async with asyncio.timeout(PATIENCE), self.arrived:
             await self.arrived.wait_for(lambda: len(self.chats) >= number)
         return self.chats[number - 1]
 
