@@ -25,12 +25,11 @@ MESSAGE_CHARACTERS = 1950  # a message, less the line that says what did not fit
 def among(offers: Iterable[tuple[str, str]], current: str) -> list[app_commands.Choice[str]]:
     """Offer the (name, value) pairs that match what was typed so far: beginnings first."""
     typed = current.casefold().strip()
-    fitting = [offer for offer in offers if typed in offer[0].casefold() or typed in offer[1].casefold()]
+    short = [offer for offer in offers if len(offer[1]) <= CHOICE_CHARACTERS]
+    fitting = [offer for offer in short if typed in offer[0].casefold() or typed in offer[1].casefold()]
     fitting.sort(key=lambda offer: not offer[0].casefold().startswith(typed))
     return [
-        app_commands.Choice(name=name[:CHOICE_CHARACTERS], value=value)
-        for name, value in fitting[:CHOICES]
-        if len(value) <= CHOICE_CHARACTERS
+        app_commands.Choice(name=name[:CHOICE_CHARACTERS], value=value) for name, value in fitting[:CHOICES]
     ]
 
 

@@ -12,6 +12,8 @@ from bot.chat import Usage
 from bot.model.backend import ModelInfo
 
 MOST_MODELS = 1000
+LONGEST_NAME = 200
+"""Characters of a model's name; `/model set` takes as many."""
 MOST_CONTEXT = 16_777_216
 """Tokens: more than any model has been made for; what a server says beyond that is a mistake."""
 SAMPLE = "Ägir's hall, 12:34 — “Who knocks?” <|im_end|> naïve 東京 🎲\n\tdef f(x): return x**2  # …"
@@ -100,12 +102,17 @@ def read_models(listing: Any) -> tuple[ModelInfo, ...]:
 
 
 def believable(models: tuple[ModelInfo, ...]) -> tuple[ModelInfo, ...]:
-    """Leave out context lengths that no model has: prompts would be made for them."""
+    """Leave out names that nobody could type or read, and context lengths that no model has.
+
+    Prompts would be made for those.
+    """
+    named = [one for one in models if len(one.name) <= LONGEST_NAME and one.name.isprintable()]
     return tuple(
-        one if one.context_length is None or 0 < one.context_length <= MOST_CONTEXT
-        else replace(one, context_length=None)
-        for one in models
-    )  # fmt: skip
+        replace(one, context_length=None)
+        if one.context_length is not None and not 0 < one.context_length <= MOST_CONTEXT
+        else one
+        for one in named
+    )
 
 
 def first_choice(chunk: dict[str, Any]) -> dict[str, Any]:
