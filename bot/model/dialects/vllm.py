@@ -1,7 +1,9 @@
 """vLLM's OpenAI-compatible server.
 
-Source: its documentation of the OpenAI-compatible server (`/tokenize`, `max_model_len`, sampling parameters,
-`chat_template_kwargs`, `structured_outputs`, `priority`) and of LoRA adapters (`/v1/load_lora_adapter`).
+Source: its documentation of the OpenAI-compatible server (`max_model_len`) and of LoRA adapters
+(`/v1/load_lora_adapter`), and the types its routes are declared with (vllm-project/vllm, `vllm/entrypoints`:
+`serve/tokenize/protocol.py`; `openai/chat_completion/protocol.py` for sampling parameters,
+`chat_template_kwargs`, `structured_outputs` and `priority`).
 """
 
 from __future__ import annotations
