@@ -125,6 +125,7 @@ def test_a_card_that_is_too_long_to_be_played_is_refused(key: str) -> None:
         persona_from(read(as_json(document)).card, SLUG)
 
 
+@settings(max_examples=50)
 @given(unknown, st.fixed_dictionaries({}, optional=dict.fromkeys((*V2["data"], *V3["data"]), values)))
 def test_any_card_is_a_character_or_a_clear_sentence(extra: dict[str, Any], fields: dict[str, Any]) -> None:
     try:
