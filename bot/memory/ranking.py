@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RECENCY = 0.02
 """What the latest entry is ahead of the first one, of two that fit equally well."""
-FEW_WORDS, MANY_WORDS = 4, 8
+FEW_WORDS, MANY_WORDS = 2, 6
 """How many telling words a query has that is about an entry, and one that is about a passage."""
 ASKED = 4
 """What asks may have so many words more: they narrow down what is wanted."""
@@ -51,9 +51,10 @@ class Weights:
 
 
 ENTRY = Weights(reaches=(1.5, 1.5, 0.0, 0.5), meaning=1.5, meant_around=1.0, told=0.5, speaker=0.2)
-PASSAGE = Weights(reaches=(1.0, 0.5, 1.0, 2.0), meaning=0.0, meant_around=0.0, told=0.0, speaker=0.0)
+PASSAGE = Weights(reaches=(1.2, 0.5, 1.5, 2.0), meaning=0.02, meant_around=0.0, told=0.0, speaker=0.0)
 """Tuned on conversations C1E001 to C1E004 of `bench/recall.py`, for ranges of turns, and for questions about
-single turns of them and of a made-up chat between two people."""
+single turns of them and of a made-up chat between two people. For a passage any more weight of meaning cost
+what the words had right; it decides where they say nothing."""
 
 _MEANT_REACH = REACHES[2]
 _MEANT_SHARES = [1 - abs(offset) / (_MEANT_REACH + 1) for offset in range(-_MEANT_REACH, _MEANT_REACH + 1)]
@@ -124,6 +125,8 @@ def worth(text: str, speaker: str, words: Collection[str], weights: Weights) -> 
 
     What merely asks, or agrees, has the words of what is looked for, and does not tell it.
     """
+    if not weights.told and not weights.speaker:
+        return 1.0
     named = any(word.lower() in words for word in _WORD.findall(speaker))
     return (1 - weights.told * (1 - told(text))) * (1 - weights.speaker * (not named))
 
