@@ -54,12 +54,11 @@ class RefusedError(Exception):
 
 
 class TooMuchError(ValueError):
-    """A server sent more than any answer can be."""
+    """A server sent more bytes than any answer can have; `found` says so in a sentence about what it sent."""
 
-    @property
-    def found(self) -> str:
-        """Say so in a sentence about what was found."""
-        return f"more than {MAX_ANSWER // 1_048_576} MiB"
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.found = f"more than {most // 1_048_576} MiB"
 
 
 class SilentError(BackendUnavailableError):
@@ -198,8 +197,10 @@ async def _split(content: aiohttp.StreamReader) -> AsyncGenerator[str, None]:
     async for part in content.iter_any():
         received += len(part)
         *lines, rest = (rest + part).split(b"\n")
-        if len(rest) > MAX_BODY or received > MAX_ANSWER:
-            raise TooMuchError
+        if len(rest) > MAX_BODY:
+            raise TooMuchError(MAX_BODY)
+        if received > MAX_ANSWER:
+            raise TooMuchError(MAX_ANSWER)
         for line in lines:
             if line.strip():
                 yield line.decode("utf-8", "replace").strip()

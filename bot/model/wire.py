@@ -20,7 +20,7 @@ import httpx2
 import openai
 
 from bot.model.failures import broke_off, failed_in_stream, no_answer, not_a_model_server, too_slow
-from bot.model.routes import IDLE_CONNECTION_S, MAX_ANSWER, RefusedError, TooMuchError
+from bot.model.routes import IDLE_CONNECTION_S, MAX_ANSWER, MAX_BODY, RefusedError, TooMuchError
 
 if TYPE_CHECKING:
     from bot.errors import BackendError
@@ -77,7 +77,7 @@ class ChatClient:
                 )
         except openai.APIStatusError as error:
             raise RefusedError(error.status_code, error.response.text[:65_536]) from None
-        except (openai.APIError, TimeoutError) as error:
+        except (openai.APIError, TimeoutError, TooMuchError) as error:
             raise self._explain(error, begun=False) from None
         kind = stream.response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "text/event-stream":
@@ -127,7 +127,7 @@ def _make_client(address: ServerAddress, timeouts: Timeouts) -> openai.AsyncOpen
         limits=httpx2.Limits(
             max_keepalive_connections=None if encrypted else 0, keepalive_expiry=IDLE_CONNECTION_S
         ),
-        event_hooks={"response": [_forgive_encoding]},
+        event_hooks={"response": [_keep_within_bounds]},
         follow_redirects=False,  # a redirect would carry the prompt, and perhaps the key, somewhere else
         trust_env=not address.is_nearby,
         # Reading the machine's certificates takes 25 ms; a plain http server has none to be checked.
@@ -154,27 +154,30 @@ def _has_token(chunk: dict[str, Any]) -> bool:
     return False
 
 
-async def _forgive_encoding(response: httpx2.Response) -> None:
-    """Let a stream with broken UTF-8 through, each bad byte as U+FFFD, where openai's decoder would give up.
+async def _keep_within_bounds(response: httpx2.Response) -> None:
+    """Bound what comes back, and take it as it stands: packed bytes, which nobody asked for, stay packed.
 
-    Models that emit bytes as tokens can stop in the middle of a character.
+    A stream with broken UTF-8 is let through, each bad byte as U+FFFD, where openai's decoder would give up:
+    models that emit bytes as tokens can stop in the middle of a character.
     """
-    if response.headers.get("content-type", "").startswith("text/event-stream"):
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _Utf8Stream(response.stream)
+    response.headers.pop("content-encoding", None)
+    is_answer = response.headers.get("content-type", "").startswith("text/event-stream")
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    response.stream = _Utf8Stream(response.stream, MAX_ANSWER if is_answer else MAX_BODY)
 
 
 class _Utf8Stream(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, most: int) -> None:
         self._stream = stream
+        self._most = most
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         received = 0
         async for part in self._stream:
             received += len(part)
-            if received > MAX_ANSWER:
-                raise TooMuchError
+            if received > self._most:
+                raise TooMuchError(self._most)
             yield decoder.decode(part).encode()
         yield decoder.decode(b"", final=True).encode()
 

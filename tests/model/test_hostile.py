@@ -128,6 +128,32 @@ async def test_an_answer_without_end_or_reason_is_cut_off(
 
 
 @pytest.mark.parametrize(
+    ("status", "headers", "told"),
+    [
+        (500, {}, "more than 1 MiB"),
+        (200, {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}, "broken JSON|broke off"),
+        (500, {"Content-Encoding": "gzip"}, r"HTTP 500"),
+    ],
+)
+async def test_neither_a_refusal_without_end_nor_a_packed_answer_fills_the_memory(
+    status: int, headers: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(ScriptedModelServer):
+        async def _answer(self, request: web.Request, recorded: Any) -> web.StreamResponse:
+            if request.path != "/v1/chat/completions":
+                return await super()._answer(request, recorded)
+            data = BOMB if "Content-Encoding" in headers else bytes(3 * 1024 * 1024)
+            return web.Response(status=status, body=data, headers=headers)
+
+    monkeypatch.setattr(wire, "MAX_BODY", 1024 * 1024)
+    async with Refusing() as server:
+        backend = OpenAIServer(server.url)
+        with pytest.raises(BackendUnavailableError, match=told):
+            await hear(backend)
+        await backend.aclose()
+
+
+@pytest.mark.parametrize(
     ("sent", "told"),
     [
         (DEEP[:150_000] + b"\n", "broken JSON"),
