@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.memory.places import BUCKET
@@ -162,7 +163,4 @@ def combined(scored: Mapping[int, Scored], weights: Sequence[float]) -> dict[int
     shares = [
         weight / (sum(weights) * most) if most else 0.0 for weight, most in zip(weights, best, strict=True)
     ]
-    return {
-        row: sum(share * score for share, score in zip(shares, one.reaches, strict=True))
-        for row, one in scored.items()
-    }
+    return {row: sum(map(mul, shares, one.reaches)) for row, one in scored.items()}
