@@ -72,9 +72,10 @@ class _RemoteFile(io.RawIOBase):
         )
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310  # as above
-                if answer.status != 206:
+                size = str(answer.headers["Content-Range"]).rpartition("/")[2]
+                if answer.status != 206 or not size.isdecimal():
                     raise SetupError(f"{self._url} cannot be read in parts.", hint="Download the file first.")
-                self.size = int(str(answer.headers["Content-Range"]).rpartition("/")[2])
+                self.size = int(size)
                 return bytes(answer.read(length))
         except urllib.error.HTTPError as error:
             error.close()
