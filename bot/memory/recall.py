@@ -26,8 +26,8 @@ MOST_SCENES = 8
 MOST_HITS = 1500
 """Hits of one word in one scene that are looked at: the latest ones."""
 ALL_HITS = 3000
-"""Hits of all words. The most telling words come first; what is too common says little: twice as many found no
-more in a scene of 17,472 turns."""
+"""Hits of all words. The most telling words come first; what is too common says little: twice as many found
+no more in a scene of 17,472 turns."""
 FEW_HITS = 500
 """A word with fewer is counted at once. The others are counted only if there is room for any of them."""
 MOST_PLACES = 40
