@@ -17,6 +17,7 @@ from bot.prompt.tokens import EstimatingCounter, entry_tokens
 from bot.prompt.window import Budget, Window, fitted, head_tokens, longest_turn, plan
 from bot.scene.counting import Encoders, ServerCounter
 from bot.scene.knowledge import standing
+from bot.scene.narrowing import note_cut, widened
 from bot.scene.stories import Stories
 from bot.scene.wording import lasting
 from bot.store import log, scenes
@@ -241,6 +242,8 @@ class Prompter:
         """
         counter = self._counter(backend, model)
         context_length = await self._context_length(backend, model)
+        if await widened(self._store, scene, context_length):
+            await self._stories.cut(scene)
         raw = await self._head(scene, context_length, persona)
         head = _as_before(scene, raw, context_length)
         await counter.prime([*_texts(head), *([cue(persona.name)] if persona else [])])
@@ -364,6 +367,7 @@ class Prompter:
         gone = gone or scene.window.fit(budget, lambda entry: entry_tokens(entry, counter), seq, coming)
         if not gone:
             return False
+        note_cut(scene, budget.context_length, gone[0].seq)
         if start := scene.window.start:
             scene.change(window_start=start.seq)
             async with self._store.transaction() as tx:

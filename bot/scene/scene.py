@@ -16,6 +16,7 @@ from bot.store.records import Entry, EntryKind, Reply, SceneRecord, SceneState, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bot.scene.narrowing import Narrowed
     from bot.store.answers import AnswerRecord
 
 # How long somebody who was seen typing is believed to type on, in seconds. Discord shows it for 10.
@@ -59,7 +60,7 @@ class Scene:
         self.cast = list(cast)
         self.stays = [Stay(slug, 0) for slug in self.cast] if stays is None else list(stays)
         self._estimate = EstimatingCounter()
-        self.window = Window(self._counted(entry) for entry in window)
+        self.window = Window(self.counted(entry) for entry in window)
         self.turns: deque[Turn] = deque()
         self.typing: dict[int, float] = {}  # player -> until when they are believed to type
         self.arrivals = asyncio.Lock()  # what arrives is dealt with one by one, in its order
@@ -71,6 +72,8 @@ class Scene:
         # context stay: a count that is corrected must not change the beginning of the cached prompt.
         self.heads: dict[tuple[Head, int], Head] = {}
         self.told: set[tuple[str, ...]] = set()  # what the players were told once
+        self.context_length = 0  # the largest that a server had for it
+        self.narrowed: Narrowed | None = None  # how the window was before a smaller one cut it
         self.read_ahead = 0  # the hash of what a server was last had read ahead
         self._last_seq = last_seq
 
@@ -137,11 +140,11 @@ class Scene:
 
     def add(self, entry: Entry) -> None:
         """Put an entry at its place in the window."""
-        self.window.insert(self._counted(entry))
+        self.window.insert(self.counted(entry))
 
     def replace_entry(self, entry: Entry) -> None:
         """Put a changed entry in the place of the one with its id; one that has left the window stays out."""
-        self.window.replace(self._counted(entry))
+        self.window.replace(self.counted(entry))
 
     def before(self, seq: int) -> list[Entry]:
         """Give the window's entries before a place."""
@@ -152,7 +155,7 @@ class Scene:
         spoke = (entry for entry in reversed(self.window.entries) if entry.kind is EntryKind.PLAYER)
         return tuple(dict.fromkeys(one.speaker for one in spoke if not aloud or one.audience is None))
 
-    def _counted(self, entry: Entry) -> Entry:
+    def counted(self, entry: Entry) -> Entry:
         """Give an entry a first count; a model server's own tokenizer corrects it before it is used."""
         if entry.tokens is not None:
             return entry

@@ -25,7 +25,7 @@ from bot.scene.prompter import Prompt, Prompter
 from bot.scene.recalling import Recalling
 from bot.scene.scene import Turn
 from bot.scene.stories import Stories
-from bot.store import knowledge, recall
+from bot.store import knowledge, recall, scenes
 from bot.store.records import Entry, EntryKind
 from bot.store.store import Store
 from bot.store.summaries import Summary
@@ -431,3 +431,27 @@ async def test_what_is_told_last_finds_its_room_in_a_full_window(table: Playing)
     assert len(prompt.entries) == whole
     assert prompt.messages[-1].content.endswith(f"- {SECRET}]\n[Keeper answers.]")
     assert table.server.billed(prompt.messages) + prompt.max_tokens <= CONTEXT
+
+
+async def test_a_window_that_a_smaller_server_has_cut_comes_back_with_the_larger_one(table: Playing) -> None:
+    table.server.context = 2 * CONTEXT
+    await table.take_up()
+    await table.asked("wren")
+    await table.fill(CONTEXT)
+    before = await table.asked("wren")
+    table.server.context = CONTEXT
+    await table.says("Who is there?")
+    assert len((await table.asked("wren")).entries) < len(before.entries)
+    await table.says("Nobody answers.")
+    away = await table.asked("wren")
+
+    table.server.context = 2 * CONTEXT
+    back = await table.asked("wren")
+    assert written(back.messages).startswith(opened(before.messages, cue("Wren")))
+    assert back.entries[-len(away.entries) :] == away.entries
+    assert table.server.billed(back.messages) + back.max_tokens <= 2 * CONTEXT
+    async with table.store.read() as connection:
+        [stored] = await scenes.unended(connection)
+    assert stored.window_start == table.scene.record.window_start <= before.entries[0].seq
+    await table.fill(4 * CONTEXT)
+    assert (await table.asked("wren")).entries[0].seq > stored.window_start
