@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from bot.prompt.window import LOW_WATER
+from bot.prompt.window import CUT_MARK, LOW_WATER
 
 if TYPE_CHECKING:
     from bot.model.cpu import Endpoint
 
 Messages = list[dict[str, str]]
 
+ALIKE = 24
+"""Characters at both ends by which a shortened message is known again."""
 LORE_DEPTH = 4
 """Exchanges that are searched for the keys of lore, the newest included."""
 LORE_MOST = 6
@@ -24,7 +26,7 @@ LORE_MOST = 6
 
 @dataclass(frozen=True)
 class Exchange:
-    """What players said up to one answer, cue included, and the answer; None for the one not yet given."""
+    """What players said up to one answer, cue included, and the answer; None where no prompt has it."""
 
     said: str
     answer: str | None
@@ -86,7 +88,9 @@ def _repeated(before: Messages, prompt: Messages) -> Messages:
     """Give the part of a prompt that ends where the one before did: the head alone if that has been cut."""
     place = _place(before, prompt)
     asked = before[-1]["content"]
-    if place and prompt[place]["content"] != asked:  # there was no answer: its cue is not in the log
+    if place and CUT_MARK in prompt[place]["content"] and CUT_MARK not in asked:
+        asked = prompt[place]["content"]
+    elif place and prompt[place]["content"] != asked:  # there was no answer: its cue is not in the log
         asked = asked.rpartition("\n")[0]
     return [*prompt[:place], {"role": "user", "content": asked}] if place else prompt[:1]
 
@@ -97,9 +101,15 @@ def _place(before: Messages, prompt: Messages) -> int:
     same = [place for place, message in enumerate(prompt) if message["content"] == asked]
     if same:
         return same[-1]
+    short = [place for place, message in enumerate(prompt) if _is_shortened(message["content"], asked)]
     asked = asked.rpartition("\n")[0]
     begun = [place for place, message in enumerate(prompt) if message["content"].startswith(asked)]
-    return begun[-1] if asked and begun else 0
+    return begun[-1] if asked and begun else max(short, default=0)
+
+
+def _is_shortened(content: str, asked: str) -> bool:
+    """Tell whether a message is one that was asked before, without the middle of what somebody said."""
+    return CUT_MARK in content and content[:ALIKE] == asked[:ALIKE] and content[-ALIKE:] == asked[-ALIKE:]
 
 
 def exchanges(prompts: Sequence[Messages]) -> list[Exchange]:
@@ -107,6 +117,8 @@ def exchanges(prompts: Sequence[Messages]) -> list[Exchange]:
     told = [Exchange(said["content"], answer["content"]) for said, answer in _pairs(prompts[0])]
     for before, prompt in pairwise(prompts):
         last = _place(before, prompt)
+        if not last:  # it was cut off before any prompt had it with its answer
+            told.append(Exchange(before[-1]["content"], None))
         told += [
             Exchange(said["content"], answer["content"])
             for said, answer in _pairs(prompt[max(last - 1, 0) :])

@@ -10,108 +10,155 @@ import argparse
 import asyncio
 import json
 import re
+import signal
 import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
-from itertools import cycle
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.evening import ANSWER_TOKENS, evening, unmarked
+from bench.first_token import first_tokens
+from bench.half_billion import write_half_billion
 from bench.layouts import LAYOUTS, Exchange, Tokens, evaluated, exchanges, new_tokens, own_tokens
 from bench.machine import describe
 from bot.clock import SystemClock
 from bot.model.cpu import CpuServer
-from bot.rehearsal.message_forms import Upload
-from tests.acceptance.tabletop import PROJECT, Tabletop
-from tests.fakes.tap import Passed, Tap
+from bot.model.tokenizers import read_vocabulary
+from bot.prompt.log import STORY
+from tests.acceptance.tabletop import PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from bot.model.cpu import Endpoint
-    from bot.rehearsal.guilds import Channel
+    from bench.evening import Evening
+    from tests.fakes.tap import Passed
 
 Figures = dict[str, Any]
 
 TRANSCRIPT = PROJECT.parent / "shared" / "data" / "crd3" / "C1E002.turns.jsonl"
 BUNDLED = PROJECT / "bot" / "model" / "storyteller.gguf"
-ANSWER_TOKENS = 80
 USUAL = 400
 """Words of the transcript, the most frequent ones, that are no keys: `about`, `going`, `think`."""
 LORE = "Of old, {key} had a tale of its own: it came to us by the pass in the year {n}."
 """It holds no other key: entries that wake each other are another measurement."""
-PAIRS = 12
-"""Probes at a full window, each followed by one in a scene that has just begun."""
-YOUNG = 4
-"""Probes after which that scene begins anew."""
-PROBE = "I hold the lantern high and look around."
-FULL = 0.8
-"""The share of the context from which a window counts as full: not much further on it is cut ahead."""
+FULL = 0.9
+"""The share of an evening's longest prompt from which a window counts as full: soon after it is cut."""
 TARGETS = {"evaluated_for_new": 1.05, "first_token_full_for_empty": 1.2}
-PATIENCE = 300.0  # seconds for one turn
+TOLD_EVERY = 10  # turns
 
 
-class Evening:
-    """One table with a real model server behind a tap."""
+class Bench:
+    """What is measured, and with what."""
 
-    def __init__(self, table: Tabletop, tap: Tap) -> None:
-        self.table = table
-        self.tap = tap
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options = options
+        self.folder = folder
+        self.lines = read_lines(options.transcript, options.turns)
+        self.book = lorebook(read_lines(options.transcript, max(options.turns, 200)), options.lore)
+        self.model = options.model if options.excerpts else unmarked(options.model, folder)
+        self.stopped = False
+        self.figures: Figures = {
+            "machine": asdict(describe()),
+            "model": options.model.name,
+            "slots": options.slots,
+            "lore": len(self.book["entries"]) if self.book else 0,
+            "runs": [],
+        }
 
-    async def turn(self, player: str, text: str, channel: Channel | None = None) -> float:
-        """Have a player say something and wait until the server is idle again.
+    def stop(self) -> None:
+        """End with the turn that is being played; what was played by then is measured."""
+        self.stopped = True
+        tell("stopping after this turn; once more kills")
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().remove_signal_handler(name)
 
-        Gives the seconds from the message to the first token of the answer.
-        """
-        answers = len(self.tap.answers)
-        begun = time.perf_counter()
-        await self.table.says(self._seat(player), text, channel=channel)
-        await self.tap.until(lambda: len(self.tap.answers) > answers, PATIENCE)
-        await self.table.at_rest()
-        await self.tap.until(lambda: self.tap.at_rest, PATIENCE)
-        answer = self.tap.answers[answers]
-        return (answer.first_token or answer.ended or begun) - begun
+    def keep(self) -> None:
+        """Write what there is by now."""
+        if self.options.out:
+            self.options.out.write_text(json.dumps(self.figures, indent=2), encoding="utf-8")
 
-    def _seat(self, player: str) -> Any:
-        table = self.table
-        seats = {"MATT": table.ann, "SAM": table.bob, "ORION": table.cleo, "LAURA": table.dov}
-        return seats.get(player, table.eve)
+    async def run(self) -> None:
+        """Measure everything."""
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, self.stop)
+        for context in self.options.context:
+            if not self.stopped:
+                await self.play(context)
+        if not self.options.no_half_billion:
+            self.figures["half_billion"] = []
+            for run in self.figures["runs"]:
+                if not self.stopped:
+                    self.figures["half_billion"].append(await self.wait_for_first_tokens(run))
+                    self.keep()
+
+    async def play(self, context: int) -> None:
+        """Play the lines at one context length, and note what they cost."""
+        run: Figures = {"context": context, "turns": 0}
+        self.figures["runs"].append(run)
+        server = CpuServer(self.model, clock=SystemClock(), context=context, parallel=self.options.slots)
+        try:
+            endpoint = await server.ensure()
+            async with evening(self._folder(f"evening-{context}"), endpoint, self.book) as played:
+                await self._turns(played, run)
+                answers, run["read"] = list(played.tap.answers), reading(played)
+                run |= await asyncio.to_thread(costs, Tokens(endpoint), answers, context)
+                self.keep()
+                if not self.stopped:
+                    run["first_token"] = await first_tokens(played, full_from(run), self.lines)
+        finally:
+            await server.stop()
+            self.keep()
+
+    async def _turns(self, played: Evening, run: Figures) -> None:
+        began = time.perf_counter()
+        for player, text in self.lines:
+            if self.stopped:
+                break
+            await played.turn(player, text)
+            run["turns"] += 1
+            if run["turns"] % TOLD_EVERY == 0:
+                run["evaluated_so_far"] = sum(chat.evaluated for chat in played.tap.answers if chat.cost)
+                each = (time.perf_counter() - began) / run["turns"]
+                tell(
+                    f"context {run['context']}: {run['turns']} of {len(self.lines)}, {each:.1f} s each, "
+                    f"{run['evaluated_so_far']:,} tokens evaluated while players waited"
+                )
+                self.keep()
+
+    async def wait_for_first_tokens(self, run: Figures) -> Figures:
+        """Measure first tokens as long a window as in a run takes with half a billion weights."""
+        context = run["context"]
+        tell(f"context {context}: first tokens of half a billion weights")
+        like = read_vocabulary(self.options.model)
+        assert like, "the model has no vocabulary to copy"
+        model = self.folder / "half-billion.gguf"
+        if not model.exists():
+            write_half_billion(model, like, max(self.options.context))
+        server = CpuServer(model, clock=SystemClock(), context=context, parallel=self.options.slots)
+        try:
+            endpoint = await server.ensure()
+            async with evening(self._folder(f"half-billion-{context}"), endpoint, self.book) as played:
+                first = await first_tokens(played, full_from(run), self.lines)
+        finally:
+            await server.stop()
+        return {"context": context, "first_token": first}
+
+    def _folder(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir()
+        return folder
 
 
-@asynccontextmanager
-async def evening(folder: Path, endpoint: Endpoint, book: Figures | None) -> AsyncIterator[Evening]:
-    """Set the table, with the bot at it and a lorebook open."""
-    async with Tabletop(folder).served() as table, Tap(endpoint.url) as tap:
-        settings = {"MODEL_API_KEY": endpoint.api_key, "ANSWER_TOKENS": str(ANSWER_TOKENS)}
-        async with table.bot(tap.url, **settings):
-            if book:
-                data = json.dumps(book).encode()
-                await table.command("lore import", {"file": Upload("valley.json", data)})
-            await table.start_scene(title="Kraghammer", persona="narrator, marta")
-            yield Evening(table, tap)
+def tell(text: str) -> None:
+    """Tell whoever waits how far it is."""
+    print(text, file=sys.stderr, flush=True)
 
 
-async def measure(
-    folder: Path, model: Path, context: int, lines: list[tuple[str, str]], book: Figures | None
-) -> Figures:
-    """Play the lines at one context length, and give what they cost."""
-    server = CpuServer(model, clock=SystemClock(), context=context, parallel=2)
-    try:
-        endpoint = await server.ensure()
-        async with evening(folder, endpoint, book) as played:
-            for player, text in lines:
-                await played.turn(player, text)
-            answers, read = list(played.tap.answers), list(played.tap.read_ahead)
-            first = await first_tokens(played, context, lines)
-        counter = Tokens(endpoint)
-        figures = await asyncio.to_thread(costs, counter, answers, context)
-    finally:
-        await server.stop()
-    return {"context": context, "turns": len(lines), **figures, **reading(read), "first_token": first}
+def full_from(run: Figures) -> int:
+    """Give the tokens of a prompt from which a window counts as full."""
+    return int(FULL * max(tokens for _, _, tokens in run["by_turn"]))
 
 
 def costs(counter: Tokens, answers: list[Passed], context: int) -> Figures:
@@ -136,128 +183,85 @@ def costs(counter: Tokens, answers: list[Passed], context: int) -> Figures:
         "for_new": {name: round(tokens / new, 3) for name, tokens in {"this bot": ours, **layouts}.items()},
         "for_new_without_answers": round(ours / (new - own), 3),
         "refused": refused,
-        "lore_told": sum(line.startswith("[Of old, ") for one in told for line in one.said.split("\n")),
+        "lore_told": _lines_of(told, "[Of old, "),
+        "memories_told": _lines_of(told, "[earlier, "),
+        "with_summary": sum(STORY in chat.messages[0]["content"] for chat in answers),
         "by_turn": [[n, chat.evaluated, chat.prompt_tokens] for n, chat in zip(turns, answers, strict=True)],
     }
 
 
-def reading(read: list[Passed]) -> Figures:
-    """Give what was read ahead: the time that the players would have to give it, at its longest."""
-    done = [chat for chat in read if chat.cost and chat.ended]
+def _lines_of(told: list[Exchange], begin: str) -> int:
+    return sum(line.startswith(begin) for one in told for line in one.said.split("\n"))
+
+
+def reading(played: Evening) -> Figures:
+    """Give what was read ahead and summed up, and the seconds that players would have to give it."""
+    done = [chat for chat in played.tap.read_ahead if chat.cost and chat.ended]
     seconds = [(chat.ended or chat.sent) - chat.sent for chat in done]
+    summing = [chat for chat in played.tap.chats if chat.summing_up]
     return {
-        "read_ahead": sum(chat.evaluated for chat in done),
-        "read_ahead_s": {"p50": round(statistics.median(seconds), 3), "most": round(max(seconds), 3)},
+        "ahead": sum(chat.evaluated for chat in done),
+        "ahead_s": {"p50": round(statistics.median(seconds), 3), "most": round(max(seconds), 3)},
+        "summing_up": len(summing),
+        "for_summing_up": sum(chat.evaluated for chat in summing if chat.cost),
+        "summed_up": played.table.log().count("summed_up"),
+        "cuts": played.table.log().count("window_cut"),
     }
 
 
-async def first_tokens(played: Evening, context: int, lines: list[tuple[str, str]]) -> Figures:
-    """Measure the first token of the same short line at a full window and in a scene that has just begun.
-
-    By turns, so that both have the machine as it is then.
-    """
-    full: list[Probed] = []
-    empty: list[Probed] = []
-    more = cycle(lines)
-    tokens = 0
-    while len(empty) < PAIRS:
-        if tokens <= FULL * context:
-            await played.turn(*next(more))
-            tokens = _last(played).prompt_tokens
-            continue
-        one = await _probe(played, None)
-        tokens = one.chat.prompt_tokens
-        if tokens <= FULL * context:
-            continue
-        full.append(one)
-        if len(empty) % YOUNG == 0:
-            await _begin_anew(played)
-        empty.append(await _probe(played, played.table.tavern))
-    told = {"full": _summed(full), "empty": _summed(empty)}
-    ratios = {
-        name: round(told["full"][name] / told["empty"][name], 2) for name in ("server_ms", "message_ms")
-    }
-    return {**told, "full_for_empty": ratios}
+def verdicts(figures: Figures) -> dict[str, bool]:
+    """Hold the figures against their targets; first tokens are those of the larger model, if measured."""
+    runs = [run for run in figures["runs"] if "for_new" in run]
+    first = [run["first_token"] for run in figures.get("half_billion") or runs if run.get("first_token")]
+    met = {"evaluated_for_new": all(_kept("evaluated_for_new", run["for_new"]["this bot"]) for run in runs)}
+    if first:
+        ratios = [one["full_for_empty"]["server_ms"] for one in first]
+        met["first_token_full_for_empty"] = all(_kept("first_token_full_for_empty", one) for one in ratios)
+    return met
 
 
-def _last(played: Evening) -> Passed:
-    return [chat for chat in played.tap.answers if chat.cost][-1]
-
-
-async def _begin_anew(played: Evening) -> None:
-    """Begin a scene in the tavern, and have one turn there: the first finds nothing cached."""
-    table = played.table
-    if table.query("SELECT 1 FROM scenes WHERE channel_id = ? AND state != 'ended'", table.tavern.id):
-        await table.command("scene end", channel=table.tavern)
-    await table.start_scene(table.tavern, title="Kraghammer", persona="narrator, marta")
-    await played.turn("SAM", PROBE, table.tavern)
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """A request for an answer, and the seconds from the player's message to its first token."""
-
-    chat: Passed
-    seconds: float
-
-
-async def _probe(played: Evening, channel: Channel | None) -> Probed:
-    begun = len(played.tap.answers)
-    seconds = await played.turn("SAM", PROBE, channel)
-    return Probed(played.tap.answers[begun], seconds)
-
-
-def _summed(probes: list[Probed]) -> Figures:
-    """Give the medians of some probes."""
-    waited = [(one.chat.first_token or one.chat.sent) - one.chat.sent for one in probes]
-    return {
-        "probes": len(probes),
-        "prompt_tokens": round(statistics.median(one.chat.prompt_tokens for one in probes)),
-        "evaluated": round(statistics.median(one.chat.evaluated for one in probes)),
-        "server_ms": round(1000 * statistics.median(waited), 1),
-        "least_server_ms": round(1000 * min(waited), 1),
-        "message_ms": round(1000 * statistics.median(one.seconds for one in probes), 1),
-    }
-
-
-def verdicts(runs: list[Figures]) -> dict[str, bool]:
-    """Hold the figures against their targets."""
-    return {
-        "evaluated_for_new": all(run["for_new"]["this bot"] <= TARGETS["evaluated_for_new"] for run in runs),
-        "first_token_full_for_empty": all(
-            run["first_token"]["full_for_empty"]["server_ms"] <= TARGETS["first_token_full_for_empty"]
-            for run in runs
-        ),
-    }
+def _kept(name: str, figure: float) -> bool:
+    return figure <= TARGETS[name]
 
 
 def shown(figures: Figures) -> str:
     """Write the figures for people."""
     lines = ["{cpu}, {cores} cores, Python {python}, load {load}".format(**figures["machine"])]
-    lines.append(f"model: {figures['model']}, {figures['lore']} entries of lore")
+    lines.append(f"model: {figures['model']}, {figures['slots']} slots, {figures['lore']} entries of lore")
     for run in figures["runs"]:
-        lines.append(
-            f"context {run['context']}, {run['turns']} turns, {run['new']:,} new tokens, "
-            f"lore told {run['lore_told']} times"
-        )
-        lines += [
-            f"  {name}: {tokens:,} evaluated while a player waited, {run['for_new'][name]} for each new one"
-            for name, tokens in run["evaluated"].items()
-        ]
-        lines.append(f"  this bot without its answers among what is new: {run['for_new_without_answers']}")
-        most = max(evaluated - new for new, evaluated, _ in run["by_turn"])
-        lines.append(f"  most that a turn evaluated beyond what was new in it: {most}")
-        lines.append(
-            f"  read ahead: {run['read_ahead']:,} tokens, {run['read_ahead_s']['p50']} s after a turn at the "
-            f"median and {run['read_ahead_s']['most']} s at most"
-        )
-        first = run["first_token"]
-        for name in ("full", "empty"):
-            lines.append(f"  first token, {name}: {first[name]}")
-        lines.append(f"  full for empty: {first['full_for_empty']}")
+        lines += _run_lines(run) if "for_new" in run else []
+    for run in figures.get("half_billion", ()):
+        lines += [f"context {run['context']}, half a billion weights", *_first_lines(run["first_token"])]
     kept = figures["targets_met"]
     lines += [f"{name} <= {TARGETS[name]:g}: {'met' if met else 'MISSED'}" for name, met in kept.items()]
     return "\n".join(lines)
+
+
+def _run_lines(run: Figures) -> list[str]:
+    most = max(evaluated - new for new, evaluated, _ in run["by_turn"])
+    read = run["read"]
+    return [
+        f"context {run['context']}, {run['turns']} turns, {run['new']:,} new tokens, {read['cuts']} cuts",
+        f"  lore told {run['lore_told']} times, memories {run['memories_told']}",
+        f"  {run['with_summary']} prompts with a summary",
+        *(
+            f"  {name}: {tokens:,} evaluated while a player waited, {run['for_new'][name]} for each new one"
+            for name, tokens in run["evaluated"].items()
+        ),
+        f"  this bot without its answers among what is new: {run['for_new_without_answers']}",
+        f"  most that a turn evaluated beyond what was new in it: {most}",
+        f"  read ahead: {read['ahead']:,} tokens, {read['ahead_s']} s after a turn",
+        f"  {read['summed_up']} summaries: {read['summing_up']} requests, {read['for_summing_up']:,} tokens",
+        *_first_lines(run.get("first_token", {})),
+    ]
+
+
+def _first_lines(first: Figures) -> list[str]:
+    if not first:
+        return ["  first token: not measured"]
+    return [f"  first token, {name}: {first[name]}" for name in ("full", "empty")] + [
+        f"  full for empty: {first['full_for_empty']}"
+    ]
 
 
 def lorebook(lines: list[tuple[str, str]], entries: int) -> Figures | None:
@@ -277,34 +281,38 @@ def read_lines(path: Path, turns: int) -> list[tuple[str, str]]:
     return [(row["speakers"][0], row["text"][:2000]) for row in rows]
 
 
-def main() -> None:
-    """Play, and print what came out."""
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--transcript", type=Path, default=TRANSCRIPT, help="JSON lines: speakers, text")
     parser.add_argument("--turns", type=int, default=200)
     parser.add_argument("--context", type=int, nargs="+", default=[4096, 8192], help="in tokens")
     parser.add_argument("--model", type=Path, default=BUNDLED, help="the GGUF that answers")
     parser.add_argument("--lore", type=int, default=300, help="entries of the lorebook; 0 for none")
+    parser.add_argument("--slots", type=int, default=2, help="of the server; 1 is the hardest")
+    parser.add_argument("--excerpts", action="store_true", help="have the model not asked to sum up")
+    parser.add_argument("--no-half-billion", action="store_true", help="first tokens of the model alone")
+    parser.add_argument("--out", type=Path, help="a file for the figures, written as they come")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not options.transcript.is_file():
         parser.exit(2, f"There is no transcript at {options.transcript}; name one with --transcript.\n")
     if not options.model.is_file():
         parser.exit(2, f"There is no model at {options.model}; name one with --model.\n")
-    lines = read_lines(options.transcript, options.turns)
-    book = lorebook(read_lines(options.transcript, max(options.turns, 200)), options.lore)
-    figures: Figures = {
-        "machine": asdict(describe()),
-        "model": options.model.name,
-        "lore": len(book["entries"]) if book else 0,
-        "runs": [],
-    }
-    for context in options.context:
-        with tempfile.TemporaryDirectory() as folder:
-            figures["runs"].append(asyncio.run(measure(Path(folder), options.model, context, lines, book)))
-        print(f"context {context}: done", file=sys.stderr)
-    figures |= {"targets": TARGETS, "targets_met": verdicts(figures["runs"])}
-    print(json.dumps(figures, indent=2) if options.json else shown(figures))
+    return options
+
+
+def main() -> None:
+    """Play, and print what came out, also after an interruption."""
+    options = parsed()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(options, Path(folder))
+        try:
+            asyncio.run(bench.run())
+        finally:
+            bench.figures |= {"targets": TARGETS, "targets_met": verdicts(bench.figures)}
+            bench.keep()
+            print(json.dumps(bench.figures, indent=2) if options.json else shown(bench.figures))
 
 
 if __name__ == "__main__":
