@@ -53,15 +53,16 @@ def chunks(things: Sequence[_T], cost: Callable[[_T], int], most: int) -> list[l
 
     What alone costs more is a part by itself.
     """
-    total = sum(map(cost, things))
+    costs = [cost(one) for one in things]
+    total = sum(costs)
     goal = -(-total // max(-(-total // most), 1)) if total else 0
     parts: list[list[_T]] = []
     size = 0
-    for one in things:
-        size += cost(one)
-        if not parts or size > most or size - cost(one) >= goal:
+    for one, own in zip(things, costs, strict=True):
+        size += own
+        if not parts or size > most or size - own >= goal:
             parts.append([])
-            size = cost(one)
+            size = own
         parts[-1].append(one)
     return parts
 
