@@ -119,11 +119,13 @@ _LENGTHS = text(
 async def rows_of(connection: Connection, entry_ids: Sequence[int]) -> dict[int, int]:
     """Give the rows of entries, by their id; those that are gone are left out."""
     found = await connection.repeat(_ROWS_OF, {"ids": json.dumps(entry_ids)})
-    return dict(found.rows)
+    ((ids, rows),) = found.rows
+    return dict(zip(json.loads(ids), json.loads(rows), strict=True))
 
 
 _ROWS_OF = text(
-    "SELECT entries.id, scene_id << 32 | seq FROM json_each(:ids) CROSS JOIN entries ON entries.id = value"
+    "SELECT json_group_array(entries.id), json_group_array(scene_id << 32 | seq)"
+    " FROM json_each(:ids) CROSS JOIN entries ON entries.id = value"
 )
 
 

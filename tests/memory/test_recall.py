@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.memory import query
+from bot.memory import query, recall
 from bot.memory.recall import Hit, Recall
 from bot.store import log
 from bot.store.records import Entry, EntryKind
@@ -137,6 +137,20 @@ async def test_texts_of_100_kb_are_stored_and_searched_with(tale: Tale) -> None:
     assert (await tale.search("ferry " + "x" * 100_000))[0].entry == long
     await tale.search(" ".join(f"word{number}" for number in range(20_000)))
     assert len(query.words(" ".join(f"word{number}" for number in range(20_000)))) == query.MOST_WORDS
+
+
+async def test_common_words_neither_hide_rare_ones_nor_are_they_all_read(
+    tale: Tale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FEW_HITS": 4, "MOST_HITS": 8, "ALL_HITS": 12}.items():
+        monkeypatch.setattr(recall, name, value)
+    await tale.chatter(80)
+    wanted = await tale.says("The ferryman wants crowns.")
+    await tale.chatter(80)
+    assert (await tale.search("rain, dog, fire: ferryman"))[0].entry == wanted
+    latest = [hit.entry.seq for hit in await tale.search("rain") if hit.named]
+    assert latest
+    assert min(latest) > tale.seq - 8 * len(WEATHER)
 
 
 async def test_only_what_happened_in_those_scenes_is_found(tale: Tale) -> None:
