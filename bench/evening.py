@@ -60,7 +60,7 @@ class Evening:
 @asynccontextmanager
 async def evening(folder: Path, endpoint: Endpoint, book: Figures | None) -> AsyncIterator[Evening]:
     """Set the table, with the bot at it and a lorebook open."""
-    async with Tabletop(folder).served() as table, Tap(endpoint.url) as tap:
+    async with Tabletop(folder, folder / "empty.sqlite").served() as table, Tap(endpoint.url) as tap:
         settings = {"MODEL_API_KEY": endpoint.api_key, "ANSWER_TOKENS": str(ANSWER_TOKENS)}
         async with table.bot(tap.url, **settings):
             if book:

@@ -8,6 +8,8 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bench.evening import Evening, Figures
     from bot.rehearsal.guilds import Channel
     from tests.fakes.tap import Passed
@@ -16,6 +18,8 @@ Lines = list[tuple[str, str]]
 
 PROBE = "Yes?"
 """No word in it wakes lore or a memory: nothing is new but the line itself, in both scenes."""
+ELSEWHERE = "The Emon road"
+"""Another title than the full window's: scenes that begin alike are taken for one by a server's cache."""
 PAIRS = 12
 """Probes at a full window, each followed by one in a scene that has just begun."""
 YOUNG = 4
@@ -34,18 +38,18 @@ class Probed:
     seconds: float
 
 
-async def first_tokens(played: Evening, full_from: int, lines: Lines) -> Figures:
+async def first_tokens(played: Evening, full_from: int, lines: Lines, stopped: Callable[[], bool]) -> Figures:
     """Measure the first token of the same short line in both scenes, by turns.
 
     So both have the machine as it is then. A prompt of `full_from` tokens is a full window's. Pairs of which
-    one had more to read than the other are left out.
+    one had more to read than the other are left out. Once it is `stopped`, what there is by then is given.
     """
     full: list[Probed] = []
     empty: list[Probed] = []
     more = cycle(lines)
     fillers = 0
     young = 0
-    while len(full) < PAIRS and fillers < FILLERS:
+    while len(full) < PAIRS and fillers < FILLERS and not stopped():
         if played.tokens < full_from:
             await played.turn(*next(more))
             fillers += 1
@@ -75,7 +79,7 @@ async def _begin_anew(played: Evening) -> None:
     table = played.table
     if table.query("SELECT 1 FROM scenes WHERE channel_id = ? AND state != 'ended'", table.tavern.id):
         await table.command("scene end", channel=table.tavern)
-    await table.start_scene(table.tavern, title="Kraghammer", persona="narrator, marta")
+    await table.start_scene(table.tavern, title=ELSEWHERE, persona="narrator, marta")
     await played.turn("SAM", PROBE, table.tavern)
 
 

@@ -106,7 +106,9 @@ class Bench:
                 run |= await asyncio.to_thread(costs, Tokens(endpoint), answers, context)
                 self.keep()
                 if not self.stopped:
-                    run["first_token"] = await first_tokens(played, full_from(run), self.lines)
+                    run["first_token"] = await first_tokens(
+                        played, full_from(run), self.lines, lambda: self.stopped
+                    )
         finally:
             await server.stop()
             self.keep()
@@ -140,7 +142,7 @@ class Bench:
         try:
             endpoint = await server.ensure()
             async with evening(self._folder(f"half-billion-{context}"), endpoint, self.book) as played:
-                first = await first_tokens(played, full_from(run), self.lines)
+                first = await first_tokens(played, full_from(run), self.lines, lambda: self.stopped)
         finally:
             await server.stop()
         return {"context": context, "first_token": first}
