@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.machine import cpu_seconds, describe, fsyncs, memory, spread
-from bench.rig import LINES, PROJECT, WINDOW, Rig, fill
+from bench.rig import LINES, PROJECT, WINDOW, Rig, fill, talk
 from bot.rehearsal.events import MessageCreated
 
 if TYPE_CHECKING:
@@ -41,14 +41,15 @@ async def message(folder: Path, stored: int, count: int) -> Figures:
     """Measure from MESSAGE_CREATE being written to the socket to the model request having been read."""
     async with Rig(folder).served() as rig:
         await fill(rig.table.database, [rig.table.campaign], stored)
+        lines = talk(stored + WARM_UP + count)[stored:]
         async with rig.bot(rig.table.database) as bot:
             await bot.logged("ready")
             sent = rig.stamp_frames()
-            for number in range(WARM_UP):
-                await rig.answered(f"{LINES[number % len(LINES)]} (warm-up {number})")
+            for line in lines[:WARM_UP]:
+                await rig.answered(line)
             used = cpu_seconds(bot.pid)
-            for number in range(count):
-                await rig.answered(f"{LINES[number % len(LINES)]} ({number})")
+            for line in lines[WARM_UP:]:
+                await rig.answered(line)
             used = cpu_seconds(bot.pid) - used
             asked = await rig.asked()
     assert len(asked) == len(sent) == WARM_UP + count, (len(asked), len(sent))

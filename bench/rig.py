@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import sys
 import time
 from contextlib import asynccontextmanager
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from sqlalchemy import insert
 
+from bench.recall_speed import texts
 from bot.store import scenes
+from bot.store.memory_tables import summaries
 from bot.store.records import EntryKind, Mode, ReplyState, SceneRecord, SceneState
 from bot.store.store import Store
 from bot.store.tables import claims, entries, messages, replies, turns
@@ -48,7 +51,7 @@ class Rig:
     command: tuple[str, ...] = (sys.executable, "-m", "bot", "run")
 
     def __init__(self, folder: Path, patience: float = 60.0) -> None:
-        self.table = Tabletop(folder)
+        self.table = Tabletop(folder, folder / "empty.sqlite")
         self.patience = patience
         self.model_url = ""
         self._session: aiohttp.ClientSession | None = None
@@ -160,17 +163,28 @@ class _Stamping:
         return flushed
 
 
+def talk(count: int) -> list[str]:
+    """Give so many lines as players say them, the same ones in every run.
+
+    Words are as frequent as those of a language: recall looks for them all, and takes the longer, the more of
+    the log has them.
+    """
+    said, _ = texts(random.Random(1), -(-3 * count // 2))  # noqa: S311  # nothing secret
+    return [line for number, line in enumerate(said) if number % 3 < 2][:count]  # the third is an answer
+
+
 async def fill(database: Path, channels: Sequence[Channel], stored: int) -> None:
     """Store one scene for each channel, with that many entries in its log, as if they had been played."""
+    lines = talk(stored)
     store = await Store.open(database)
     try:
         for channel in channels:
-            await _fill_scene(store, channel, stored)
+            await _fill_scene(store, channel, lines)
     finally:
         await store.aclose()
 
 
-async def _fill_scene(store: Store, channel: Channel, stored: int) -> None:
+async def _fill_scene(store: Store, channel: Channel, lines: Sequence[str]) -> None:
     record = SceneRecord(
         id=0,
         guild_id=channel.guild.id if channel.guild else None,
@@ -185,20 +199,29 @@ async def _fill_scene(store: Store, channel: Channel, stored: int) -> None:
         started_by=1,
         created_at=1.0,
         ended_at=None,
-        window_start=max(stored - WINDOW, 0),
+        window_start=max(len(lines) - WINDOW, 0),
         heard_from=0,
     )
     async with store.transaction() as tx:
         scene_id = await scenes.create(tx, record)
         await scenes.set_cast(tx, scene_id, ["narrator"])
-        if stored:
+        if lines:
             base = FIRST_ID + scene_id * 1_000_000
-            for table, rows in _history(scene_id, base, stored).items():
+            for table, rows in _history(scene_id, base, lines).items():
                 await tx.execute(insert(table), rows)
+        if record.window_start:
+            await tx.execute(insert(summaries), _summary(scene_id, record.window_start))
 
 
-def _history(scene_id: int, base: int, stored: int) -> Mapping[Any, list[dict[str, Any]]]:
+def _summary(scene_id: int, last: int) -> dict[str, Any]:
+    """Give the row of a summary of all that left the window: the bot is not to sum it up meanwhile."""
+    covers = {"first_seq": 1, "last_seq": last, "level": 0}
+    return {"scene_id": scene_id, "text": "They went down. " * 20, "made_at": 1.0, **covers}
+
+
+def _history(scene_id: int, base: int, lines: Sequence[str]) -> Mapping[Any, list[dict[str, Any]]]:
     """Give the rows of a log in which player and narrator take turns."""
+    stored = len(lines)
     said, told = range(1, stored + 1, 2), range(2, stored + 1, 2)
     return {
         turns: [_row(id=base + n, scene_id=scene_id, state="closed") for n in said],
@@ -212,7 +235,7 @@ def _history(scene_id: int, base: int, stored: int) -> Mapping[Any, list[dict[st
                 speaker="Ann" if n % 2 else "The Narrator",
                 persona=None if n % 2 else "narrator",
                 author_id=1 if n % 2 else None,
-                text=LINES[n % len(LINES)],
+                text=lines[n - 1],
             )
             for n in range(1, stored + 1)
         ],
