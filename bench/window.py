@@ -3,6 +3,8 @@
 The parts are the bot's own, over its own SQLite file, and a real llama.cpp server, whose model has random
 weights, a context long enough, and the vocabulary of the bundled one.
 Each round a player says one more line; the time is that from the stored line to the messages of the request.
+Marta is asked, who does not know what was whispered to the narrator; the head has pins, and a summary of
+what stands before the window.
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ from bot.scene.lore import SceneLore
 from bot.scene.lorebooks import Lorebooks
 from bot.scene.prompter import Prompter
 from bot.scene.scene import Scene
-from bot.store import log, scenes
-from bot.store.records import Entry, EntryKind, Mode, SceneRecord, SceneState
+from bot.store import knowledge, log, pins, scenes, summaries
+from bot.store.records import Entry, EntryKind, Mode, SceneRecord, SceneState, Stay
 from bot.store.store import Store
+from bot.store.summaries import Summary
 from bot.store.tables import entries
 from tests.prompt.merging_gguf import write_gguf
 
@@ -43,6 +46,8 @@ BUNDLED = PROJECT / "bot" / "model" / "storyteller.gguf"
 LENGTHS = (1_000, 100_000)
 WINDOW = 760  # entries: 32 thousand tokens
 CONTEXT = 40_000
+WHISPERS = 97  # every so many entries are whispered to the narrator
+KEPT = 5  # pins, and as many secrets
 SAID = "I hold the lantern high, look around the room and count the boats on the lake."
 TOLD = (
     "The rain has not stopped since you left the inn. Somebody is counting the boats again, one by one. " * 2
@@ -55,9 +60,10 @@ def entry(number: int) -> Entry:
     kind = EntryKind.ANSWER if number % 3 == 0 else EntryKind.PLAYER
     speaker = "The Narrator" if kind is EntryKind.ANSWER else ("Ann", "Bob")[number % 2]
     text = f"{number}: {TOLD if kind is EntryKind.ANSWER else SAID}"
+    audience = "narrator,@1" if number % WHISPERS == 0 else None
     return Entry(
-        id=0, scene_id=1, kind=kind, speaker=speaker, text=text, created_at=float(number), seq=number
-    )
+        0, 1, kind, speaker, text, created_at=float(number), seq=number, audience=audience
+    )  # fmt: skip
 
 
 def patient_model(folder: Path) -> Path:
@@ -89,7 +95,7 @@ class Evening:
     def __init__(self, store: Store, prompter: Prompter, personas: Personas, scene: Scene) -> None:
         self._store = store
         self._prompter = prompter
-        self._narrator = next(one for one in personas.all() if one.narrator)
+        self._marta = next(one for one in personas.all() if one.slug == "marta")
         self._scene = scene
 
     @classmethod
@@ -110,10 +116,17 @@ class Evening:
             await scenes.create(tx, record)
             rows = [asdict(entry(number)) for number in range(1, length + 1)]
             await tx.execute(entries.insert(), [{k: v for k, v in row.items() if k != "id"} for row in rows])
+            for number in range(KEPT):
+                await pins.keep(tx, 1, f"The {number}th boat on the lake is ours.", 1, 0.0)
+                await knowledge.add_secret(tx, 1, f"The {number}th bell was never cast.", 1, 0.0)
+            if record.window_start > 1:
+                made = Summary(0, 1, "", 0, 1, record.window_start - 1, stale=False, made_at=0.0)
+                await summaries.keep(tx, made, TOLD * 10)
         async with store.read() as connection:
             told = await log.since(connection, 1, record.window_start)
-        cast = [one.slug for one in personas.all() if one.narrator]
-        scene = Scene(record, cast, told, last_seq=length)
+        cast = ["narrator", "marta"]
+        stays = [Stay("narrator", 0), Stay("marta", 0, length // 2), Stay("marta", length // 2 + 1)]
+        scene = Scene(record, cast, told, last_seq=length, stays=stays)
         return cls(store, Prompter(store, personas, lore, answer_tokens=400), personas, scene)
 
     async def round(self, server: OpenAIServer) -> tuple[float, int, bool]:
@@ -126,7 +139,7 @@ class Evening:
         began = time.perf_counter()
         self._scene.add(said)
         prompt = await self._prompter.build(
-            self._scene, server, self._narrator, self._scene.take_seq(), model=None, tight=False
+            self._scene, server, self._marta, self._scene.take_seq(), model=None, tight=False
         )
         took = 1000 * (time.perf_counter() - began)
         async with self._store.transaction() as tx:

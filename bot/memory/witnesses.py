@@ -6,6 +6,7 @@ audience (a whisper, and the answer to it) only those know who are named there. 
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,8 +31,18 @@ def visible(
     stays: Sequence[Stay],
 ) -> list[Entry]:
     """Give those of a scene's entries that a persona knows of, in their order."""
+    if narrator:
+        return list(entries)
     own = [stay for stay in stays if stay.persona == persona]
-    return [entry for entry in entries if knows(persona, narrator, entry, own)]
+    # Most of a window was said in public during one stay; to ask `knows` for each entry takes a millisecond.
+    latest = own[-1] if own else None
+    first = latest.first_seq if latest else inf
+    last = inf if latest is None or latest.last_seq is None else latest.last_seq
+    return [
+        entry
+        for entry in entries
+        if (entry.audience is None and first <= entry.seq <= last) or knows(persona, narrator, entry, own)
+    ]
 
 
 def covers(stay: Stay, seq: int) -> bool:
