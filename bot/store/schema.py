@@ -73,7 +73,8 @@ def _version(connection: sqlalchemy.Connection) -> str | None:
 
 
 def _create(connection: sqlalchemy.Connection) -> None:
-    memory_tables.recalled.metadata.create_all(connection)  # of all tables: these are imported last
+    # Of all tables: these are imported last. None is there, and to ask for each takes as long as to make it.
+    memory_tables.recalled.metadata.create_all(connection, checkfirst=False)
     for sql in memory_tables.PASSAGES:
         connection.exec_driver_sql(sql)
     connection.execute(text(CREATE_VERSION_TABLE))
