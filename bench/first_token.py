@@ -28,6 +28,9 @@ ALIKE = 12
 """Tokens by which the two of a pair may differ in what is new: an answer's cue is one name or another."""
 FILLERS = 90
 """Turns that may be played to have the window full, before it is given up."""
+NEARLY = 0.7
+"""The share of a full window from which it is filled with short lines: after long ones it is cut sooner."""
+SHORT = 160  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,12 @@ async def first_tokens(played: Evening, full_from: int, lines: Lines, stopped: C
     full: list[Probed] = []
     empty: list[Probed] = []
     more = cycle(lines)
+    short = cycle([line for line in lines if len(line[1]) <= SHORT] or lines)
     fillers = 0
     young = 0
     while len(full) < PAIRS and fillers < FILLERS and not stopped():
         if played.tokens < full_from:
-            await played.turn(*next(more))
+            await played.turn(*next(short if played.tokens > NEARLY * full_from else more))
             fillers += 1
             continue
         one = await _probe(played, None)

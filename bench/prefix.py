@@ -43,8 +43,8 @@ USUAL = 400
 """Words of the transcript, the most frequent ones, that are no keys: `about`, `going`, `think`."""
 LORE = "Of old, {key} had a tale of its own: it came to us by the pass in the year {n}."
 """It holds no other key: entries that wake each other are another measurement."""
-FULL = 0.9
-"""The share of an evening's longest prompt from which a window counts as full: soon after it is cut."""
+FULL = 0.8
+"""The share of an evening's longest prompt from which a window counts as full: not long after it is cut."""
 TARGETS = {"evaluated_for_new": 1.05, "first_token_full_for_empty": 1.2}
 TOLD_EVERY = 10  # turns
 
