@@ -291,7 +291,8 @@ def _tensors(made: Architecture, vocabulary: int) -> Shapes:
 
 def _random(name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float16] | npt.NDArray[np.float32]:
     values = np.random.default_rng(len(name)).standard_normal(shape).astype(np.float32) * 0.05
-    exact = len(shape) == 1 or any(part in name for part in ("ssm_a", "ssm_d.", "conv", "_norm", ".bias"))
+    whole = f"{name}."  # some have no `.weight` behind them
+    exact = len(shape) == 1 or any(part in whole for part in ("ssm_a", "ssm_d.", "conv", "_norm", ".bias"))
     return values if exact else values.astype(np.float16)
 
 
