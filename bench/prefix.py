@@ -215,7 +215,10 @@ def verdicts(figures: Figures) -> dict[str, bool]:
     """Hold the figures against their targets; first tokens are those of the larger model, if measured."""
     runs = [run for run in figures["runs"] if "for_new" in run]
     first = [run["first_token"] for run in figures.get("half_billion") or runs if run.get("first_token")]
-    met = {"evaluated_for_new": all(_kept("evaluated_for_new", run["for_new"]["this bot"]) for run in runs)}
+    met = {}
+    if runs:
+        ours = [run["for_new"]["this bot"] for run in runs]
+        met["evaluated_for_new"] = all(_kept("evaluated_for_new", one) for one in ours)
     if first:
         ratios = [one["full_for_empty"]["server_ms"] for one in first]
         met["first_token_full_for_empty"] = all(_kept("first_token_full_for_empty", one) for one in ratios)
