@@ -94,7 +94,7 @@ class Recall:
             meaning.cancel()
             await asyncio.gather(meaning, return_exceptions=True)
         async with self._store.read() as connection:
-            rows = await stored.rows_of(connection, list(meant))
+            rows = await stored.rows_of(connection, list(meant)) if meant else {}
             near = {rows[entry_id]: cosine for entry_id, cosine in meant.items() if entry_id in rows}
             scored |= await _scored(connection, scorer, _meant(near, places))
             weights = weights_of(text, len(asked))
@@ -125,14 +125,22 @@ class Recall:
 async def _words(connection: Connection, sizes: Mapping[int, int], words: Sequence[str]) -> list[Word]:
     """Give words with their places, the most telling first, as many as `ALL_HITS` allows."""
     scene_ids, entries = list(sizes), sum(sizes.values())
-    counts = await _counts(connection, scene_ids, words)
+    if entries <= MOST_HITS:  # so few that to read where the words are costs less than to count them first
+        every = await stored.hits(connection, scene_ids, words, MOST_HITS)
+        counts = [len(rows) for rows in every]
+    else:
+        every = []
+        counts = await _counts(connection, scene_ids, words)
     wanted: list[int] = []
     budget = ALL_HITS
     for number in sorted(range(len(words)), key=lambda one: counts[one]):
         if counts[number] and (counts[number] <= budget or not wanted):
             wanted.append(number)
             budget -= counts[number]
-    hits = await stored.hits(connection, scene_ids, [words[number] for number in wanted], MOST_HITS)
+    if every:
+        hits = [every[number] for number in wanted]
+    else:
+        hits = await stored.hits(connection, scene_ids, [words[number] for number in wanted], MOST_HITS)
     return [
         Word(rows, telling(counts[number], entries), evidence(counts[number], entries))
         for number, rows in zip(wanted, hits, strict=True)
@@ -176,8 +184,9 @@ def _around(bucket: int) -> tuple[int, int]:
 
 async def _scored(connection: Connection, scorer: Scorer, buckets: Sequence[int]) -> dict[int, Scored]:
     """Score the entries of those buckets, letting the event loop go on after each of them."""
-    scorer.know(await stored.lengths(connection, [_around(bucket) for bucket in buckets]))
     found: dict[int, Scored] = {}
+    if buckets:
+        scorer.know(await stored.lengths(connection, [_around(bucket) for bucket in buckets]))
     for bucket in buckets:
         found |= scorer.scored(bucket)
         await asyncio.sleep(0)

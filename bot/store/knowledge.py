@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import bindparam, delete, func, insert, select, text, update
 
 from bot.store.memory_tables import presence, secrets, sessions, whispers
 from bot.store.records import Secret, Session, Stay, Whisper
@@ -111,12 +111,14 @@ async def spoke_in(connection: Connection, scene_id: int, member_id: int) -> set
 
 async def secrets_of(connection: Connection, scene_id: int) -> list[Secret]:
     """Give a scene's secrets, oldest first."""
-    rows = await connection.execute(
-        select(secrets.c.id, secrets.c.text, secrets.c.created_by, secrets.c.created_at)
-        .where(secrets.c.scene_id == scene_id)
-        .order_by(secrets.c.id)
-    )
-    return [Secret(row.id, row.text, row.created_by, row.created_at) for row in rows]
+    return [Secret(*row) for row in (await connection.repeat(_SECRETS, {"scene": scene_id})).rows]
+
+
+_SECRETS = (
+    select(secrets.c.id, secrets.c.text, secrets.c.created_by, secrets.c.created_at)
+    .where(secrets.c.scene_id == bindparam("scene"))
+    .order_by(secrets.c.id)
+)
 
 
 async def add_secret(tx: Connection, scene_id: int, secret: str, by: int, at: float) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from bot.store.log import entry_of
 from bot.store.memory_tables import pins
@@ -17,11 +17,20 @@ if TYPE_CHECKING:
 
 async def of_scene(connection: Connection, scene_id: int) -> list[Pin]:
     """Give what is pinned in a scene, oldest first; of what was said, the words as they are now."""
+    rows = (await connection.repeat(_PINS, {"scene": scene_id})).rows
     mine = pins.c.scene_id == scene_id
-    pinned = select(entries).join(pins, pins.c.entry_id == entries.c.id).where(mine).distinct()
-    said = {row.id: entry_of(row) for row in await connection.execute(pinned)}
-    rows = await connection.execute(select(pins).where(mine).order_by(pins.c.id))
-    return [Pin(row.id, row.text, row.pinned_by, row.created_at, said.get(row.entry_id)) for row in rows]
+    said = {}
+    if any(entry_id is not None for *_, entry_id in rows):
+        pinned = select(entries).join(pins, pins.c.entry_id == entries.c.id).where(mine).distinct()
+        said = {row.id: entry_of(row) for row in await connection.execute(pinned)}
+    return [Pin(pin_id, fact, by, at, said.get(entry_id)) for pin_id, fact, by, at, entry_id in rows]
+
+
+_PINS = (
+    select(pins.c.id, pins.c.text, pins.c.pinned_by, pins.c.created_at, pins.c.entry_id)
+    .where(pins.c.scene_id == bindparam("scene"))
+    .order_by(pins.c.id)
+)
 
 
 async def keep(

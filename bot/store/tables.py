@@ -106,6 +106,8 @@ entries = Table(
     # Who may know of it: slugs of personas and `@` with a member's id, by commas; NULL: all who were there.
     Column("audience", Text),
     UniqueConstraint("scene_id", "seq"),
+    # What not all know of is asked for with every summary, and is a small part of a long log.
+    Index("ix_entries_private", "scene_id", "seq", sqlite_where=text("audience IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 
