@@ -34,7 +34,9 @@ MOST_PLACES = 40
 MOST_MEANT = 200
 """How many entries the search by meaning gives."""
 MEANT_PLACES = 24
-"""Places around the nearest of them that are looked at although the words alone would not lead there."""
+"""Places around the nearest of them that are looked at although the words alone would not lead there,"""
+LEAST_WEIGHT = 0.1
+"""if meaning weighs at least this much: with less, nothing comes up there before what the words found."""
 SECOND_LOOK = 50
 """How many of the best, at least, are looked at again for how they were said."""
 
@@ -96,8 +98,9 @@ class Recall:
         async with self._store.read() as connection:
             rows = await stored.rows_of(connection, list(meant)) if meant else {}
             near = {rows[entry_id]: cosine for entry_id, cosine in meant.items() if entry_id in rows}
-            scored |= await _scored(connection, scorer, _meant(near, places))
             weights = weights_of(text, len(asked))
+            if weights.meaning >= LEAST_WEIGHT or not places:
+                scored |= await _scored(connection, scorer, _meant(near, places))
             best = fused(scored, near, _recent(sizes, scored), weights)[: max(limit, SECOND_LOOK)]
             there = await stored.at(connection, [row for row, _ in best])
         hits = [
