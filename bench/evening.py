@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ Figures = dict[str, Any]
 ANSWER_TOKENS = 80
 PATIENCE = 300.0  # seconds for one turn
 MARK = b"hearthside.corpus_version"  # of the bundled model, in its metadata
+UINT32 = struct.Struct("<I")
+TRAINED_FOR = b"llama.context_length" + UINT32.pack(4)  # the key, and that its value is such a number
 
 
 class Evening:
@@ -70,9 +73,15 @@ async def evening(folder: Path, endpoint: Endpoint, book: Figures | None) -> Asy
             yield Evening(table, tap)
 
 
-def unmarked(model: Path, folder: Path) -> Path:
-    """Give a copy of the bundled model that the bot takes for any other: it is asked to sum up, too."""
-    data = model.read_bytes()
+def unmarked(model: Path, folder: Path, context: int) -> Path:
+    """Give a copy of the bundled model that the bot takes for any other: it is asked to sum up, too.
+
+    It says that it was trained for so long a `context`: what counts is how much is read, not how it answers.
+    """
+    data = bytearray(model.read_bytes().replace(MARK, MARK[:-1] + b"_"))
+    if (key := data.find(TRAINED_FOR)) >= 0:
+        place = key + len(TRAINED_FOR)
+        UINT32.pack_into(data, place, max(context, *UINT32.unpack_from(data, place)))
     copy = folder / model.name
-    copy.write_bytes(data.replace(MARK, MARK[:-1] + b"_"))
+    copy.write_bytes(data)
     return copy

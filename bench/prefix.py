@@ -57,7 +57,8 @@ class Bench:
         self.folder = folder
         self.lines = read_lines(options.transcript, options.turns)
         self.book = lorebook(read_lines(options.transcript, max(options.turns, 200)), options.lore)
-        self.model = options.model if options.excerpts else unmarked(options.model, folder)
+        longest = max(options.context)
+        self.model = options.model if options.excerpts else unmarked(options.model, folder, longest)
         self.stopped = False
         self.figures: Figures = {
             "machine": asdict(describe()),
