@@ -128,26 +128,34 @@ class Recall:
 async def _words(connection: Connection, sizes: Mapping[int, int], words: Sequence[str]) -> list[Word]:
     """Give words with their places, the most telling first, as many as `ALL_HITS` allows."""
     scene_ids, entries = list(sizes), sum(sizes.values())
+
+    async def hits(numbers: Sequence[int]) -> dict[int, list[int]]:
+        found = await stored.hits(connection, scene_ids, [words[number] for number in numbers], MOST_HITS)
+        return dict(zip(numbers, found, strict=True))
+
     if entries <= MOST_HITS:  # so few that to read where the words are costs less than to count them first
-        every = await stored.hits(connection, scene_ids, words, MOST_HITS)
-        counts = [len(rows) for rows in every]
+        rows = await hits(range(len(words)))
+        counts = [len(rows[number]) for number in range(len(words))]
+        wanted = _affordable(counts)
     else:
-        every = []
         counts = await _counts(connection, scene_ids, words)
+        wanted = _affordable(counts)
+        rows = await hits(wanted)
+    return [
+        Word(rows[number], telling(counts[number], entries), evidence(counts[number], entries))
+        for number in wanted
+    ]
+
+
+def _affordable(counts: Sequence[int]) -> list[int]:
+    """Give the words, by their places, whose hits are looked at: the rarest first, and at least one."""
     wanted: list[int] = []
     budget = ALL_HITS
-    for number in sorted(range(len(words)), key=lambda one: counts[one]):
+    for number in sorted(range(len(counts)), key=lambda one: counts[one]):
         if counts[number] and (counts[number] <= budget or not wanted):
             wanted.append(number)
             budget -= counts[number]
-    if every:
-        hits = [every[number] for number in wanted]
-    else:
-        hits = await stored.hits(connection, scene_ids, [words[number] for number in wanted], MOST_HITS)
-    return [
-        Word(rows, telling(counts[number], entries), evidence(counts[number], entries))
-        for number, rows in zip(wanted, hits, strict=True)
-    ]
+    return wanted
 
 
 async def _counts(connection: Connection, scene_ids: Sequence[int], words: Sequence[str]) -> list[int]:
