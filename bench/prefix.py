@@ -22,12 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from bench.evening import ANSWER_TOKENS, evening, unmarked
 from bench.first_token import first_tokens
-from bench.half_billion import write_half_billion
 from bench.layouts import LAYOUTS, Exchange, Tokens, evaluated, exchanges, new_tokens, own_tokens
 from bench.machine import describe
 from bot.clock import SystemClock
 from bot.model.cpu import CpuServer
-from bot.model.tokenizers import read_vocabulary
 from bot.prompt.log import STORY
 from tests.acceptance.tabletop import PROJECT
 
@@ -87,12 +85,6 @@ class Bench:
         for context in self.options.context:
             if not self.stopped:
                 await self.play(context)
-        if not self.options.no_half_billion:
-            self.figures["half_billion"] = []
-            for run in self.figures["runs"]:
-                if not self.stopped:
-                    self.figures["half_billion"].append(await self.wait_for_first_tokens(run))
-                    self.keep()
 
     async def play(self, context: int) -> None:
         """Play the lines at one context length, and note what they cost."""
@@ -129,24 +121,6 @@ class Bench:
                     f"{run['evaluated_so_far']:,} tokens evaluated while players waited"
                 )
                 self.keep()
-
-    async def wait_for_first_tokens(self, run: Figures) -> Figures:
-        """Measure first tokens as long a window as in a run takes with half a billion weights."""
-        context = run["context"]
-        tell(f"context {context}: first tokens of half a billion weights")
-        like = read_vocabulary(self.options.model)
-        assert like, "the model has no vocabulary to copy"
-        model = self.folder / "half-billion.gguf"
-        if not model.exists():
-            write_half_billion(model, like, max(self.options.context))
-        server = CpuServer(model, clock=SystemClock(), context=context, parallel=self.options.slots)
-        try:
-            endpoint = await server.ensure()
-            async with evening(self._folder(f"half-billion-{context}"), endpoint, self.book) as played:
-                first = await first_tokens(played, full_from(run), self.lines, lambda: self.stopped)
-        finally:
-            await server.stop()
-        return {"context": context, "first_token": first}
 
     def _folder(self, name: str) -> Path:
         folder = self.folder / name
@@ -213,9 +187,9 @@ def reading(played: Evening) -> Figures:
 
 
 def verdicts(figures: Figures) -> dict[str, bool]:
-    """Hold the figures against their targets; first tokens are those of the larger model, if measured."""
+    """Hold the figures against their targets."""
     runs = [run for run in figures["runs"] if "for_new" in run]
-    first = [run["first_token"] for run in figures.get("half_billion") or runs if run.get("first_token")]
+    first = [run["first_token"] for run in runs if run.get("first_token")]
     met = {}
     if runs:
         ours = [run["for_new"]["this bot"] for run in runs]
@@ -236,8 +210,6 @@ def shown(figures: Figures) -> str:
     lines.append(f"model: {figures['model']}, {figures['slots']} slots, {figures['lore']} entries of lore")
     for run in figures["runs"]:
         lines += _run_lines(run) if "for_new" in run else []
-    for run in figures.get("half_billion", ()):
-        lines += [f"context {run['context']}, half a billion weights", *_first_lines(run["first_token"])]
     kept = figures["targets_met"]
     lines += [f"{name} <= {TARGETS[name]:g}: {'met' if met else 'MISSED'}" for name, met in kept.items()]
     return "\n".join(lines)
@@ -297,7 +269,6 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--lore", type=int, default=300, help="entries of the lorebook; 0 for none")
     parser.add_argument("--slots", type=int, default=2, help="of the server; 1 is the hardest")
     parser.add_argument("--excerpts", action="store_true", help="have the model not asked to sum up")
-    parser.add_argument("--no-half-billion", action="store_true", help="first tokens of the model alone")
     parser.add_argument("--out", type=Path, help="a file for the figures, written as they come")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
