@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import aiohttp
 import discord
 import structlog
 from discord.ext import commands
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 # How much of what was missed is read in, for one scene, and for how many scenes at once.
 MISSED_MESSAGES = 500
 CHANNELS_AT_ONCE = 5
+
+# How Discord can fail to say what was missed: it refuses, or the line breaks (the bot's own end included).
+UNREADABLE = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
 
 NO_SCENE = "Nobody is playing here. `/scene start` opens a scene; `/help` shows the rest."
 
@@ -66,12 +70,14 @@ class Listening(commands.Cog):
     async def _catch_up(self, scene: Scene) -> None:
         channel = self._client.get_partial_messageable(scene.record.channel_id)
         after = discord.Object(await self._table.last_heard(scene))
+        history = channel.history(after=after, limit=MISSED_MESSAGES, oldest_first=True)
         try:
-            async for message in channel.history(after=after, limit=MISSED_MESSAGES, oldest_first=True):
-                if _is_a_members(message):
-                    await self._table.hear(self._said(message), missed=True)
-        except discord.HTTPException as error:
-            self._log.warning("history_unreadable", channel=scene.record.channel_id, code=error.code)
+            missed = [message async for message in history if _is_a_members(message)]
+        except UNREADABLE as error:
+            self._log.warning("history_unreadable", channel=scene.record.channel_id, error=str(error))
+            return
+        for message in missed:
+            await self._table.hear(self._said(message), missed=True)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
