@@ -151,9 +151,18 @@ class Connection:
 
 
 async def connected(engine: Engine) -> Connection:
-    """Give a connection of an engine that `open_engine` made."""
-    blocking: sqlalchemy.Connection = await greenlet_spawn(engine.connect)
-    return Connection(blocking)
+    """Give a connection of an engine that `open_engine` made.
+
+    If the task is cancelled meanwhile it is opened to its end and closed: the driver would drop it open.
+    """
+    opening = asyncio.ensure_future(greenlet_spawn(engine.connect))
+    try:
+        return Connection(await asyncio.shield(opening))
+    except asyncio.CancelledError:
+        await asyncio.wait({opening})
+        if opening.exception() is None:
+            await Connection(opening.result()).aclose()
+        raise
 
 
 async def dispose(engine: Engine) -> None:

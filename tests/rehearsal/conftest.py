@@ -76,6 +76,12 @@ class Actor(commands.AutoShardedBot):
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
         self.deleted.append(event.message_id)
+        self.news.notify()
+
+    async def learn_of(self, deleted: int) -> None:
+        """Wait until a message is known to be deleted."""
+        async with asyncio.timeout(5):
+            await self.news.until(lambda: deleted in self.deleted)
 
     async def on_raw_typing(self, event: discord.RawTypingEvent) -> None:
         self.typing.append(event.user_id)
