@@ -37,6 +37,7 @@ class Vocabulary:
     specials: Mapping[str, int]
     expressions: Sequence[str]
     whole_words: bool = False
+    drops: bool = False
 
 
 def read_vocabulary(model: Path) -> Vocabulary | None:
@@ -69,6 +70,7 @@ def _from_gguf(path: Path) -> Vocabulary | None:
         specials={token: ids[token] for token in specials},
         expressions=known.expressions,
         whole_words=known.whole_words,
+        drops=True,
     )
 
 
@@ -99,6 +101,7 @@ def _from_tokenizer(tokenizer: dict[str, Any]) -> Vocabulary | None:
         specials=added,
         expressions=expressions,
         whole_words=bool(model.get("ignore_merges")),
+        drops=not model.get("unk_token"),
     )
 
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     import tiktoken
 
 
+_NO_TOKEN = 2**32 - 1
+"""Stands for the id of a byte that is no token. SmolLM2 lacks 21: controls, and bytes that no text has."""
+_PRINTED = frozenset(range(32, 127))
+
+
 class UnfitVocabularyError(ValueError):
     """A vocabulary that these rules would not encode as its own tokenizer does."""
 
@@ -25,7 +30,8 @@ class Encoder:
     `pieces` are the ids of the tokens in GPT-2's spelling, `merges` pairs of them with a space between, in
     the order in which they are merged; `specials` the ids of tokens that stand for themselves wherever they
     are written. `expressions` cut a text into words, one after the other. `whole_words`: a word that is a
-    token is that token, whether merges lead to it or not.
+    token is that token, whether merges lead to it or not. `drops`: a byte that is no token leaves none, as
+    with llama.cpp and, where there is no token for the unknown, with Hugging Face's tokenizers.
 
     Nothing of it is kept. An encoder of 32 thousand tokens takes 13 MiB, one of 128 thousand 35.
     Raises UnfitVocabularyError.
@@ -39,8 +45,10 @@ class Encoder:
         expressions: Sequence[str],
         *,
         whole_words: bool = False,
+        drops: bool = False,
     ) -> None:
-        ranks, self._ids = _ranked(pieces, merges, whole_words=whole_words)
+        ranks, self._ids = _ranked(pieces, merges, whole_words=whole_words, drops=drops)
+        self._dropped = frozenset(rank for rank in range(256) if self._ids[rank] == _NO_TOKEN)
         *first, last = expressions
         self._cuts = [_compiled(expression) for expression in first]
         self._encoding = _encoding(last, ranks)
@@ -69,8 +77,10 @@ class Encoder:
         return parts
 
     def _ranks(self, text: str) -> list[int]:
-        if not self._cuts:
-            return self._encoding.encode_ordinary(text)
+        ranks = self._words_ranks(text) if self._cuts else self._encoding.encode_ordinary(text)
+        return [rank for rank in ranks if rank not in self._dropped] if self._dropped else ranks
+
+    def _words_ranks(self, text: str) -> list[int]:
         words = [text]
         for cut in self._cuts:
             words = [word for part in words for word in _split(cut, part)]
@@ -78,10 +88,13 @@ class Encoder:
 
 
 def _ranked(
-    pieces: Mapping[str, int], merges: Sequence[str], *, whole_words: bool
+    pieces: Mapping[str, int], merges: Sequence[str], *, whole_words: bool, drops: bool
 ) -> tuple[dict[bytes, int], array[int]]:
     """Give each token's rank by its bytes, and the ids by rank: single bytes, then merges in their order."""
     spelling = gpt2_spelling()
+    if drops:  # what English needs must be there: else it is no vocabulary of bytes
+        hidden = (chr(character) for byte, character in enumerate(spelling) if byte not in _PRINTED)
+        pieces = {**dict.fromkeys(hidden, _NO_TOKEN), **pieces}
     try:
         ids = array("I", [pieces[chr(spelling[byte])] for byte in range(256)])
         ranks = {bytes([byte]): byte for byte in range(256)}

@@ -258,7 +258,12 @@ def _encoder(path: Path) -> Encoder | None:
         return None
     try:
         return Encoder(
-            found.pieces, found.merges, found.specials, found.expressions, whole_words=found.whole_words
+            found.pieces,
+            found.merges,
+            found.specials,
+            found.expressions,
+            whole_words=found.whole_words,
+            drops=found.drops,
         )
     except UnfitVocabularyError:
         return None

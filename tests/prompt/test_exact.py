@@ -14,9 +14,9 @@ import pytest
 from bot.model.cpu import Endpoint
 from bot.model.pretokenizers import GPT2
 from bot.model.tokenizers import Vocabulary, read_vocabulary
-from bot.prompt.vocabulary import Encoder, UnfitVocabularyError
+from bot.prompt.vocabulary import Encoder, UnfitVocabularyError, gpt2_spelling
 from tests.model.conftest import serving
-from tests.prompt.merging_gguf import LINES, vocabulary, write_merging_gguf
+from tests.prompt.merging_gguf import LINES, vocabulary, write_gguf, write_merging_gguf
 from tests.tiny_gguf import SPECIALS
 
 # One name for each way of cutting that bot.model.pretokenizers knows.
@@ -29,7 +29,12 @@ CUTS = (
 def encoder(found: Vocabulary | None) -> Encoder:
     assert found
     return Encoder(
-        found.pieces, found.merges, found.specials, found.expressions, whole_words=found.whole_words
+        found.pieces,
+        found.merges,
+        found.specials,
+        found.expressions,
+        whole_words=found.whole_words,
+        drops=found.drops,
     )
 
 
@@ -76,6 +81,20 @@ def test_the_texts_tell_the_cuts_apart(tmp_path: Path) -> None:
         own = encoder(read_vocabulary(write_merging_gguf(tmp_path / f"{name}.gguf", name)))
         seen.add(tuple(tuple(own.ids(text)) for text in texts))
     assert len(seen) == len(CUTS) - 1  # llama-bpe and glm4 differ in tokens that no merge makes
+
+
+def test_a_byte_that_is_no_token_leaves_none_on_the_server_either(tmp_path: Path) -> None:
+    """SmolLM2's vocabulary lacks 21 bytes: some controls, and those that begin no character yet."""
+    pieces, merges = vocabulary()
+    lacking = [chr(gpt2_spelling()[byte]) for byte in (4, 20, 192, 193, 241, *range(245, 256))]
+    model = write_gguf(
+        tmp_path / "model.gguf", [piece for piece in pieces if piece not in lacking], merges, "smollm"
+    )
+    own = encoder(read_vocabulary(model))
+    with serving(model, 512) as endpoint, asking(endpoint) as server:
+        for text in [*odd_texts(40), "a\x04b", "\x14", " \x04\x04x", "\U00040000z"]:
+            assert own.ids(text) == ids(server, text)
+            assert own.count(text) == len(own.ids(text))
 
 
 def test_a_cut_that_is_not_known_is_left_to_the_server(tmp_path: Path) -> None:
@@ -153,8 +172,9 @@ def test_a_vocabulary_without_its_merges_results_is_refused() -> None:
     known = {piece: number for number, piece in enumerate(pieces[:300])}
     with pytest.raises(UnfitVocabularyError):
         Encoder(known, merges, {}, (GPT2,))
-    with pytest.raises(UnfitVocabularyError):
-        Encoder({"a": 0}, [], {}, (GPT2,))
+    for drops in (False, True):
+        with pytest.raises(UnfitVocabularyError):
+            Encoder({"a": 0}, [], {}, (GPT2,), drops=drops)
 
 
 def test_a_token_that_no_merge_makes_is_found_as_a_whole_word_only_where_that_is_the_rule() -> None:
