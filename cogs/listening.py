@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -11,6 +12,7 @@ import structlog
 from discord.ext import commands
 
 from bot.invite import invite_link
+from bot.scene.absence import Absence, Standing
 from bot.scene.reports import backend_line
 from bot.scene.table import Said
 
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
     from bot.scene.scene import Scene
     from bot.scene.table import Table
 
-# How much of what was missed is read in, for one scene, and for how many scenes at once.
-MISSED_MESSAGES = 500
+# For how many scenes at once what was missed is read in.
 CHANNELS_AT_ONCE = 5
+
+# Discord's code for a message that is not there (or not any more); 10003 would be the channel's.
+UNKNOWN_MESSAGE = 10008
 
 # How Discord can fail to say what was missed: it refuses, or the line breaks (the bot's own end included).
 UNREADABLE = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
@@ -37,8 +41,14 @@ class Listening(commands.Cog):
         self._client = client
         self._table = table
         self._backends = backends
+        self._absence = Absence(table)
         self._log = structlog.get_logger("hearthside")
         self._arrived = False
+
+    @commands.Cog.listener()
+    async def on_connect(self) -> None:
+        """Note how far was heard: messages of a new session may come before it is ready."""
+        await self._absence.begin()
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
@@ -57,7 +67,7 @@ class Listening(commands.Cog):
         await self._backends.warm()
 
     async def catch_up(self) -> None:
-        """Hear what was said in the scenes' channels since the last message that was heard."""
+        """Make up for what was said, changed and deleted in the scenes' channels meanwhile."""
         gate = asyncio.Semaphore(CHANNELS_AT_ONCE)
 
         async def one(scene: Scene) -> None:
@@ -68,16 +78,20 @@ class Listening(commands.Cog):
         await asyncio.gather(*(one(scene) for scene in self._table.scenes()))
 
     async def _catch_up(self, scene: Scene) -> None:
-        channel = self._client.get_partial_messageable(scene.record.channel_id)
-        after = discord.Object(await self._table.last_heard(scene))
-        history = channel.history(after=after, limit=MISSED_MESSAGES, oldest_first=True)
+        place = scene.place
+        channel = self._client.get_partial_messageable(place.channel_id, guild_id=place.guild_id)
         try:
-            missed = [message async for message in history if _is_a_members(message)]
+            await self._absence.make_up(scene, ChannelHistory(channel, self._standing))
         except UNREADABLE as error:
-            self._log.warning("history_unreadable", channel=scene.record.channel_id, error=str(error))
-            return
-        for message in missed:
-            await self._table.hear(self._said(message), missed=True)
+            self._log.warning("history_unreadable", channel=place.channel_id, error=str(error))
+
+    def _standing(self, message: discord.Message) -> Standing:
+        """Tell what stands in a channel. Whoever may not read what members write sees them say nothing."""
+        if not _is_a_members(message):
+            return Standing(message.id)
+        hidden = not message.content and not self._client.listens
+        edited_at = message.edited_at.timestamp() if message.edited_at and not hidden else None
+        return Standing(message.id, self._said(message), edited_at)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
@@ -133,6 +147,29 @@ class Listening(commands.Cog):
         """Let the cast wait for a player who is writing."""
         if self._client.user is None or event.user_id != self._client.user.id:
             self._table.typing(event.channel_id, event.user_id)
+
+
+class ChannelHistory:
+    """What stands in a channel, read through discord.py: a request for each 100 messages."""
+
+    def __init__(
+        self, channel: discord.PartialMessageable, standing: Callable[[discord.Message], Standing]
+    ) -> None:
+        self._channel = channel
+        self._standing = standing
+
+    async def latest(self, limit: int) -> AsyncGenerator[Standing, None]:
+        """Give the latest messages, newest first."""
+        async for message in self._channel.history(limit=limit):
+            yield self._standing(message)
+
+    async def is_gone(self, message_id: int) -> bool:
+        """Say whether Discord knows the channel, but no such message in it."""
+        try:
+            await self._channel.fetch_message(message_id)
+        except discord.NotFound as error:
+            return error.code == UNKNOWN_MESSAGE
+        return False
 
 
 def _is_a_members(message: discord.Message) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bot.store.knowledge import BEGIN_SESSION
-from bot.store.records import Entry, EntryKind
+from bot.store.records import Entry, EntryKind, Shown
 from bot.store.tables import answers, claims, entries, heads, messages, scenes
 
 if TYPE_CHECKING:
@@ -36,6 +36,12 @@ async def claim(tx: Connection, event_id: int, at: float) -> bool:
     """Claim an event. False if somebody has claimed it before: then it is dealt with already."""
     done = await tx.repeat(_CLAIM, {"event_id": event_id, "at": at})
     return done.rowcount == 1
+
+
+async def unclaimed(connection: Connection, event_ids: Sequence[int]) -> set[int]:
+    """Give those of the events that nobody has claimed."""
+    rows = await connection.execute(select(claims.c.event_id).where(claims.c.event_id.in_(event_ids)))
+    return {*event_ids} - {*rows.scalars()}
 
 
 async def append(tx: Connection, entry: Entry, message_ids: Iterable[int] = ()) -> Entry:
@@ -103,6 +109,31 @@ async def messages_of(connection: Connection, entry_id: int) -> list[int]:
         select(messages.c.message_id).where(messages.c.entry_id == entry_id).order_by(messages.c.message_id)
     )
     return list(rows.scalars())
+
+
+async def ends_of_messages(connection: Connection, scene_id: int) -> tuple[int, int] | None:
+    """Give the first and the latest message that show entries of a scene, None if there are none."""
+    shown = select(messages.c.message_id).where(
+        messages.c.scene_id == scene_id, messages.c.entry_id.is_not(None)
+    )
+    first = shown.order_by(messages.c.message_id).limit(1).scalar_subquery()
+    last = shown.order_by(messages.c.message_id.desc()).limit(1).scalar_subquery()
+    row = (await connection.execute(select(first.label("begin"), last.label("end")))).one()
+    return None if row.begin is None else (row.begin, row.end)
+
+
+async def shown_between(connection: Connection, scene_id: int, first: int, last: int) -> list[Shown]:
+    """Give what a scene's messages show, from one to another, both included, in their order.
+
+    What shows an answer that is still being given is left out.
+    """
+    rows = await connection.execute(
+        select(messages.c.message_id, entries.c.text, entries.c.edited_at)
+        .join(entries, messages.c.entry_id == entries.c.id)
+        .where(messages.c.scene_id == scene_id, messages.c.message_id.between(first, last))
+        .order_by(messages.c.message_id)
+    )
+    return [Shown(**row._asdict()) for row in rows]
 
 
 async def since(connection: Connection, scene_id: int, seq: int) -> list[Entry]:

@@ -72,6 +72,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What a message of Discord shows: its entry's text, and when that was last changed, if it was."""
+
+    message_id: int
+    text: str
+    edited_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Stay:
     """A time that a persona was in a scene's cast: from one place of the log to another, both included.
 

@@ -1,0 +1,141 @@
+"""What happened in a scene's channel while the bot was away: said, changed, deleted."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from bot.prompt.speech import in_character
+from bot.store import log
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from bot.scene.scene import Scene
+    from bot.scene.table import Said, Table
+    from bot.store.records import Shown
+
+# How many of a channel's latest messages are held against the log, and how far back missed ones are read in.
+COMPARED_MESSAGES = 200
+MISSED_MESSAGES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A message that stands in a channel: `said` if a member wrote it.
+
+    `edited_at` is when its text was last changed, in Unix seconds by Discord's clock; None if it never was.
+    """
+
+    message_id: int
+    said: Said | None = None
+    edited_at: float | None = None
+
+
+class History(Protocol):
+    """A channel's messages, as Discord gives them now. Its methods raise what Discord refuses."""
+
+    def latest(self, limit: int) -> AsyncGenerator[Standing, None]:
+        """Give the latest messages, newest first; they are fetched as they are asked for."""
+        ...
+
+    async def is_gone(self, message_id: int) -> bool:
+        """Say whether Discord knows the channel, but no such message in it."""
+        ...
+
+
+class Absence:
+    """Makes up for what nobody listened to, scene by scene."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._since: dict[int, int] = {}  # scene -> the last message that it heard before it missed some
+        self._log = structlog.get_logger("hearthside.absence")
+
+    async def begin(self) -> None:
+        """Note how far every scene has heard, before what is said from now on hides what was missed."""
+        for scene in self._table.scenes():
+            self._since.setdefault(scene.id, await self._table.last_heard(scene))
+
+    async def make_up(self, scene: Scene, history: History) -> None:
+        """Hear what was missed, then change and forget what was changed and deleted meanwhile.
+
+        Where the history raises, the next time begins at the same place again.
+        """
+        since = self._since.get(scene.id) or await self._table.last_heard(scene)
+        async with self._table.store.read() as connection:
+            ends = await log.ends_of_messages(connection, scene.id)
+        # What is posted from now on need not be in the history that is read now: it ends with `last`.
+        begin, last = ends or (scene.record.heard_from, scene.record.heard_from)
+        standing, first = await self._read(scene, history, since=since, begin=begin)
+        await self._hear(scene, standing)
+        async with self._table.store.read() as connection:
+            shown = await log.shown_between(connection, scene.id, first, last)
+        await self._change(scene, shown, standing)
+        await self._forget(scene, shown, standing, history)
+        self._since.pop(scene.id, None)
+
+    async def _read(
+        self, scene: Scene, history: History, *, since: int, begin: int
+    ) -> tuple[dict[int, Standing], int]:
+        """Give what stands in the channel, by id and newest first, and the first message that was read for.
+
+        Reads back to what was heard last and over `COMPARED_MESSAGES`, or to where the story begins.
+        """
+        standing: dict[int, Standing] = {}
+        async with aclosing(history.latest(MISSED_MESSAGES)) as latest:
+            async for message in latest:
+                standing[message.message_id] = message
+                if message.message_id <= begin:
+                    return standing, begin
+                if message.message_id <= since and len(standing) >= COMPARED_MESSAGES:
+                    return standing, message.message_id
+        if len(standing) < MISSED_MESSAGES:
+            return standing, begin
+        first = min(standing)
+        if first > since:
+            self._log.warning("too_much_missed", channel=scene.record.channel_id, read=len(standing))
+        return standing, first
+
+    async def _hear(self, scene: Scene, standing: dict[int, Standing]) -> None:
+        said = [one.said for one in reversed(standing.values()) if one.said]
+        async with self._table.store.read() as connection:
+            new = await log.unclaimed(connection, [one.message_id for one in said])
+        for one in said:
+            if one.message_id in new and one.message_id > scene.record.heard_from:
+                await self._table.hear(one, missed=True)
+
+    async def _change(self, scene: Scene, shown: Sequence[Shown], standing: dict[int, Standing]) -> None:
+        for one in shown:
+            now = standing.get(one.message_id)
+            if now and now.said and _is_changed(one, now, now.said):
+                said = now.said
+                await self._table.edited(scene.record.channel_id, one.message_id, said.text, said.names)
+
+    async def _forget(
+        self, scene: Scene, shown: Sequence[Shown], standing: dict[int, Standing], history: History
+    ) -> None:
+        """Forget what is not there any more, if Discord says so itself of the first and last of it.
+
+        A history is empty, too, where the bot may not read it.
+        """
+        gone = [one.message_id for one in shown if one.message_id not in standing]
+        for one in sorted({*gone[:1], *gone[-1:]}):
+            if not await history.is_gone(one):
+                self._log.warning("history_incomplete", channel=scene.record.channel_id, message=one)
+                return
+        for one in gone:
+            await self._table.deleted(scene.record.channel_id, one)
+
+
+def _is_changed(before: Shown, now: Standing, said: Said) -> bool:
+    """Tell whether a message was changed after what is known of it.
+
+    Its text alone does not tell: the history calls members by other names than the event that was heard.
+    """
+    if now.edited_at is None or (before.edited_at is not None and now.edited_at <= before.edited_at):
+        return False
+    return in_character(said.text, dict(said.names)) != before.text
