@@ -37,8 +37,11 @@ WARM_UP = 5
 TARGETS = {"message_p50_ms": 5.0, "message_p99_ms": 20.0, "ready_s": 1.0, "rss_mib": 100.0}
 
 
-async def message(folder: Path, stored: int, count: int) -> Figures:
-    """Measure from MESSAGE_CREATE being written to the socket to the model request having been read."""
+async def message(folder: Path, stored: int, count: int, *, pauses: bool) -> Figures:
+    """Measure from MESSAGE_CREATE being written to the socket to the model request having been read.
+
+    With `pauses` each message waits, as players do who read and type, until the bot has come to rest.
+    """
     async with Rig(folder).served() as rig:
         await fill(rig.table.database, [rig.table.campaign], stored)
         lines = talk(stored + WARM_UP + count)[stored:]
@@ -49,12 +52,20 @@ async def message(folder: Path, stored: int, count: int) -> Figures:
                 await rig.answered(line)
             used = cpu_seconds(bot.pid)
             for line in lines[WARM_UP:]:
+                if pauses:
+                    await bot.at_rest()
                 await rig.answered(line)
+            await bot.at_rest()
             used = cpu_seconds(bot.pid) - used
             asked = await rig.asked()
     assert len(asked) == len(sent) == WARM_UP + count, (len(asked), len(sent))
     times = [1000 * (read - written) for written, read in zip(sent, asked, strict=True)][WARM_UP:]
-    return {"stored": stored, **asdict(spread(times)), "turn_cpu_ms": round(1000 * used / count, 2)}
+    return {
+        "stored": stored,
+        "pauses": pauses,
+        **asdict(spread(times)),
+        "turn_cpu_ms": round(1000 * used / count, 2),
+    }
 
 
 async def starts(folder: Path, *, warm: bool, runs: int) -> Figures:
@@ -159,15 +170,16 @@ def verdicts(figures: Figures) -> dict[str, bool]:
 MACHINE = "{cpu}, {cores} cores, {system}, Python {python}, load {load}, {scheduling}"
 FSYNC = "a write to the disk of the databases: p50 {p50} ms, p90 {p90} ms, p99 {p99} ms"
 MESSAGE = (
-    "message to model request, {stored:,} entries stored, {count} messages: p50 {p50} ms, p90 {p90} ms, "
-    "p99 {p99} ms, least {least} ms, most {most} ms; CPU for the whole turn {turn_cpu_ms} ms"
+    "message to model request, {stored:,} entries stored, {count} messages {pace}: p50 {p50} ms, "
+    "p90 {p90} ms, p99 {p99} ms, least {least} ms, most {most} ms; CPU for the whole turn {turn_cpu_ms} ms"
 )
+PACES = {False: "one upon the other", True: "with a pause before each"}
 MEMORY = "memory, {scenes} scenes, {turns} turns: RSS {rss} MiB, PSS {pss} MiB"
 
 
 def shown(figures: Figures) -> str:
     lines = [MACHINE.format(**figures["machine"]), FSYNC.format(**figures["fsync"])]
-    lines += [MESSAGE.format(**each) for each in figures.get("message", [])]
+    lines += [MESSAGE.format(**each, pace=PACES[each["pauses"]]) for each in figures.get("message", [])]
     for name in ("start_cold", "start_warm"):
         if name in figures:
             each = ", ".join(f"{key} {value['median']:.2f}" for key, value in figures[name].items())
@@ -189,10 +201,11 @@ def measure(options: argparse.Namespace) -> Figures:
         if "message" in options.parts:
             figures["message"] = []
             for stored in STORED:
-                (folder / str(stored)).mkdir()
-                figures["message"].append(
-                    asyncio.run(message(folder / str(stored), stored, options.messages))
-                )
+                for pauses in (False, True):
+                    place = folder / f"{stored}-{pauses}"
+                    place.mkdir()
+                    measured = message(place, stored, options.messages, pauses=pauses)
+                    figures["message"].append(asyncio.run(measured))
         if "start" in options.parts:
             figures["start_cold"] = asyncio.run(starts(folder, warm=False, runs=options.starts))
             figures["start_warm"] = asyncio.run(starts(folder, warm=True, runs=options.starts))

@@ -41,6 +41,8 @@ LINES = (
 )
 WINDOW = 60
 """Entries that a stored scene has in its window: about a third of a context of 4096 tokens."""
+REST_S = 0.05
+"""Seconds after which a bot that has not done anything has nothing to do: no server here takes as long."""
 FIRST_ID = 1 << 52
 """Messages of long ago have smaller ids than those of the room."""
 
@@ -134,6 +136,18 @@ class Bot:
         self.spawned = spawned
         self._process = process
         self._log = log
+
+    async def at_rest(self) -> None:
+        """Wait until the bot has nothing left to do: its event loop has not run for `REST_S`."""
+        ran, since = self._ran(), time.monotonic()
+        while time.monotonic() - since < REST_S:
+            await asyncio.sleep(REST_S / 10)
+            if (now := self._ran()) != ran:
+                ran, since = now, time.monotonic()
+
+    def _ran(self) -> str:
+        """Give what the system tells of how long its first thread, which has the event loop, has run."""
+        return Path(f"/proc/{self.pid}/schedstat").read_text(encoding="ascii")
 
     async def logged(self, words: str) -> float:
         """Wait until the log has these words, and give the time (Unix seconds)."""

@@ -25,6 +25,7 @@ from bot.scene.asking import Parrots
 from bot.scene.direction import Direction
 from bot.scene.forgetting import Forgetting
 from bot.scene.inside import Inside
+from bot.scene.kept import Kept
 from bot.scene.knowledge import Knowledge
 from bot.scene.lineage import Lineage
 from bot.scene.lore import SceneLore
@@ -117,8 +118,8 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         closing.push_async_callback(stage.close)
         books = Lorebooks(store, clock)
         lore = SceneLore(store, books, personas, clock, rng)
-        stories = Stories(store)
-        prompter = Prompter(store, personas, lore, answer_tokens=settings.answer_tokens, stories=stories)
+        stories, kept = Stories(store), Kept(store)
+        prompter = Prompter(store, personas, lore, stories, kept, answer_tokens=settings.answer_tokens)
         models = ModelChoices(store)
         await models.open()
         embedding = Embedding(store, Vectors(store), make_embedder(settings, clock), clock)
@@ -127,14 +128,15 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         parrots = Parrots()
         rewriting = Rewriting(backends, models, parrots) if settings.recall_rewrite else None
         recalling = Recalling(store, recall, personas, clock, rewriting=rewriting)
-        answering = Answering(store, personas, backends, stage, prompter, lore, recalling, models, clock, rng)
+        telling = prompter, lore, recalling, kept, models
+        answering = Answering(store, personas, backends, stage, *telling, clock, rng)
         writing = SummaryWriter(backends, prompter, parrots)
         summarising = Summarising(store, stories, prompter, writing, personas, clock)
         warming = Warming(backends, prompter, summarising, personas, models, clock)
         closing.push_async_callback(warming.aclose)
         forgetting = Forgetting(store, clock, elsewhere=backends.forget)
         closing.push_async_callback(forgetting.aclose)
-        lineage = Lineage(embedding, stories, forgetting)
+        lineage = Lineage(embedding, stories, kept, forgetting)
         table = Table(store, personas, answering, stage, warming, embedding, lineage, clock, rng)
         closing.push_async_callback(table.aclose)
         await table.open()
@@ -148,7 +150,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         client.furnish(
             Listening(client, table, backends),
             SceneCommands(direction, table, reports, memories, listens=listen),
-            *knowing(client, table, direction, reports, memories, stories),
+            *knowing(client, table, direction, reports, memories, stories, kept),
             PersonaCommands(direction, table, personas, files),
             choosing(table, direction, reports, backends, models, prompter),
             LoreCommands(books, lore, table),
@@ -166,9 +168,10 @@ def knowing(
     reports: Reports,
     memories: Memories,
     stories: Stories,
+    kept: Kept,
 ) -> tuple[commands.Cog, ...]:
     """Build the commands about what characters know, and what nobody is to know."""
-    knowledge = Knowledge(table.store, stories, table.clock)
+    knowledge = Knowledge(table.store, stories, kept, table.clock)
     return (
         WhisperCommand(Whispers(table, direction), table, reports),
         MemoryCommands(client, knowledge, memories, reports),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from bot.clock import Clock
     from bot.persona.persona import Persona
+    from bot.scene.kept import Facts, Kept
     from bot.scene.scene import Scene
     from bot.scene.stories import Stories
     from bot.store.connection import Connection
@@ -43,7 +44,7 @@ class Standing:
     secrets: tuple[str, ...]
 
 
-async def standing(store: Store, scene: Scene, cast: Sequence[Persona], context_length: int) -> Standing:
+def standing(facts: Facts, scene: Scene, cast: Sequence[Persona], context_length: int) -> Standing:
     """Give the latest pins, and the latest secrets, that fit into a scene's prompts.
 
     A pinned message is known to those of the cast who were there, as anything that was said; what players put
@@ -56,17 +57,14 @@ async def standing(store: Store, scene: Scene, cast: Sequence[Persona], context_
             return everybody
         return frozenset(one.slug for one in cast if knows(one.slug, one.narrator, entry, scene.stays))
 
-    async with store.read() as connection:
-        there = await pins.of_scene(connection, scene.id)
-        secrets = [secret.text for secret in await knowledge.secrets_of(connection, scene.id)]
     everybody = frozenset(one.slug for one in cast)
     room = context_length // SHARE
-    told = [OwnPin(shortened(pin.text), known_to(pin)) for pin in there]
+    told = [OwnPin(shortened(pin.text), known_to(pin)) for pin in facts.pins]
     latest = told[len(told) - len(_latest([pin.text for pin in told], room)) :]
     return Standing(
         tuple(pin.text for pin in latest if pin.known_to == everybody),
         tuple(pin for pin in latest if pin.known_to != everybody),
-        _latest(secrets, room),
+        _latest([secret.text for secret in facts.secrets], room),
     )
 
 
@@ -140,9 +138,10 @@ async def pins_known(connection: Connection, scene_id: int, ken: Ken) -> list[Pi
 class Knowledge:
     """Keeps pins and secrets. Every refusal is a TableError that says what to do."""
 
-    def __init__(self, store: Store, stories: Stories, clock: Clock) -> None:
+    def __init__(self, store: Store, stories: Stories, kept: Kept, clock: Clock) -> None:
         self._store = store
         self._stories = stories
+        self._kept = kept
         self._clock = clock
 
     # -- pins ---------------------------------------------------------------------------------------------
@@ -161,6 +160,7 @@ class Knowledge:
             await self._require_room(tx, scene, line)
             now = self._clock.now()
             pin_id = await pins.keep(tx, scene.id, line, asker.member_id, now)
+            self._kept.changed(scene.id)
         return Pin(pin_id, line, asker.member_id, now)
 
     async def pin_message(self, scene: Scene, message_id: int, asker: Asker) -> Pin:
@@ -174,6 +174,7 @@ class Knowledge:
             pin = Pin(0, "", asker.member_id, self._clock.now(), entry)
             await self._require_room(tx, scene, pin.text)
             pin_id = await pins.keep(tx, scene.id, "", pin.pinned_by, pin.created_at, entry_id=entry.id)
+            self._kept.changed(scene.id)
         return replace(pin, id=pin_id)
 
     async def _require_room(self, tx: Connection, scene: Scene, text: str) -> None:
@@ -197,6 +198,7 @@ class Knowledge:
                 raise TableError(f"<@{pin.pinned_by}> has pinned that, and can take it out.")
             await pins.remove(tx, pin.id)
             await summaries.strike(tx, scene.id, PINNED)
+            self._kept.changed(scene.id)
             self._stories.taken_back(scene)
         return pin
 
@@ -222,6 +224,7 @@ class Knowledge:
                     f"A scene keeps {SECRETS} secrets, and has them.", hint="/secret remove makes room."
                 )
             secret_id = await knowledge.add_secret(tx, scene.id, line, by, now)
+            self._kept.changed(scene.id)
         return Secret(secret_id, line, by, now)
 
     async def remove_secret(self, scene: Scene, wanted: str) -> Secret:
@@ -233,5 +236,6 @@ class Knowledge:
                 raise TableError("There is no such secret.", hint=NO_SUCH)
             await knowledge.remove_secret(tx, secret.id)
             await summaries.strike(tx, scene.id, UNTOLD)
+            self._kept.changed(scene.id)
             self._stories.taken_back(scene)
         return secret

@@ -11,6 +11,7 @@ from bot.store import log, lore, pins, recall, summaries
 if TYPE_CHECKING:
     from bot.memory.embedding import Embedding
     from bot.scene.forgetting import Forgetting
+    from bot.scene.kept import Kept
     from bot.scene.stories import Stories
     from bot.store.connection import Connection
     from bot.store.records import Entry
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 class Lineage:
     """Knows everything that is made from entries."""
 
-    def __init__(self, embedding: Embedding, stories: Stories, forgetting: Forgetting) -> None:
+    def __init__(self, embedding: Embedding, stories: Stories, kept: Kept, forgetting: Forgetting) -> None:
         self._embedding = embedding
         self._forgetting = forgetting
         self._stories = stories
+        self._kept = kept
 
     async def changed(self, tx: Connection, entry: Entry, *, deleted: bool) -> list[int]:
         """Deal with what was made from `entry`, as it was, in the transaction that changes it.
@@ -32,6 +34,7 @@ class Lineage:
         take them out of windows too.
         """
         await self._stories.changed(tx, entry.scene_id, entry.seq)
+        self._kept.changed(entry.scene_id)
         if await pins.has(tx, entry.id):
             await summaries.strike(tx, entry.scene_id, PINNED)
         gone = await recall.memories_of(tx, entry.id)

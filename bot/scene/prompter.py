@@ -16,6 +16,7 @@ from bot.prompt.log import Head, aside, aside_line, cue, render, render_ahead, r
 from bot.prompt.tokens import EstimatingCounter, entry_tokens
 from bot.prompt.window import Budget, Window, fitted, head_tokens, longest_turn, plan
 from bot.scene.counting import Encoders, ServerCounter
+from bot.scene.kept import Kept
 from bot.scene.knowledge import standing
 from bot.scene.narrowing import note_cut, widened
 from bot.scene.stories import Stories
@@ -105,14 +106,16 @@ class Prompter:
         store: Store,
         personas: Personas,
         lore: SceneLore,
+        stories: Stories | None = None,
+        kept: Kept | None = None,
         *,
         answer_tokens: int,
-        stories: Stories | None = None,
     ) -> None:
         self._store = store
         self._personas = personas
         self._lore = lore
         self._stories = stories or Stories(store)
+        self._kept = kept or Kept(store)
         self._answer_tokens = answer_tokens
         self._counters: dict[str, ServerCounter] = {}
         self._encoders = Encoders()
@@ -221,8 +224,7 @@ class Prompter:
     async def _keep_counts(self, counted: tuple[Entry, ...]) -> None:
         """Store counts that no answer will bring to the store: a restart must not count again."""
         if counted:
-            async with self._store.transaction() as tx:
-                await log.set_tokens(tx, counted)
+            await self._store.change(lambda tx: log.set_tokens(tx, counted))
 
     def _ahead(self, scene: Scene, head: Head) -> tuple[ChatMessage, ...]:
         """Give the beginning as the lead knows it: most of the cast knows the same."""
@@ -331,7 +333,7 @@ class Prompter:
         lore = await self._lore.standing(scene, context_length)
         cast = [one for one in map(self._personas.get, scene.cast) if one]
         cards = tuple(card(one, lasting(scene.record, one)) for one in cast)
-        kept = await standing(self._store, scene, cast, context_length)
+        kept = standing(await self._kept.of(scene), scene, cast, context_length)
         story = await self._stories.told(scene, persona)
         return Head(
             scene.record.title,

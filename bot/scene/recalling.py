@@ -70,6 +70,20 @@ class Memory:
     audience: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What a choice among hits depends on.
+
+    `stays` says who was in each scene, `told` are rows that stand in the prompt already or must not be told,
+    `entries` the hits' and their neighbours by row, `sessions` the numbers of their sessions.
+    """
+
+    stays: dict[int, list[Stay]]
+    told: set[int]
+    entries: dict[int, Entry]
+    sessions: dict[int, int]
+
+
 class Recalling:
     """Reminds the cast of what has left the window, and of the campaign's other scenes."""
 
@@ -135,10 +149,7 @@ class Recalling:
             return []
         scene_ids = [scene.id, *(one.id for one in others)]
         hits = await self._recall.search(scene_ids, asked, LOOKED_AT)
-        if not hits:
-            return []
-        async with self._store.read() as connection:
-            return await self._memories(connection, scene, persona, hits, others, whispered)
+        return await self._memories(scene, persona, hits, others, whispered)
 
     async def _other_scenes(self, scene: Scene) -> list[SceneRecord]:
         """Give the latest other scenes of the same server."""
@@ -154,7 +165,6 @@ class Recalling:
 
     async def _memories(
         self,
-        connection: Connection,
         scene: Scene,
         persona: Persona,
         hits: Sequence[Hit],
@@ -162,37 +172,38 @@ class Recalling:
         whispered: str | None,
     ) -> list[Memory]:
         """Choose among what was found, and put it into words, oldest first."""
-        stays = {scene.id: scene.stays}
-        for other in sorted({hit.entry.scene_id for hit in hits} - {scene.id}):
-            stays[other] = await knowledge.stays_of(connection, other)
-        told = await self._told_already(connection, scene, persona)
-        room = self._budget(scene)
+        # The question itself fits best of all, and its words speak for what stands beside it.
+        gone = [hit for hit in hits if not _in_window(scene, hit.entry, AROUND)]
+        fitting = [hit for hit in gone if hit.score >= WORTH * gone[0].score and _convinces(hit)]
+        if not fitting:
+            return []
+        ground = await self._ground(scene, persona, hits, fitting)
+        stays, told = ground.stays, ground.told
 
         def tellable(entry: Entry) -> bool:
             return _witnessed(scene, persona, entry, stays) and _is_among(entry, whispered)
 
         # Nor does what stands beside it come up for the words of what is not to be told.
         told.update(hit.row for hit in hits if hit.named and not tellable(hit.entry))
+        room = self._budget(scene)
         chosen: list[Memory] = []
-        # The question itself fits best of all, and its words speak for what stands beside it.
-        gone = [hit for hit in hits if not _in_window(scene, hit.entry, AROUND)]
-        for hit in gone:
-            if hit.score < WORTH * gone[0].score or len(chosen) == MOST_MEMORIES:
+        for hit in fitting:
+            if len(chosen) == MOST_MEMORIES:
                 break
-            if _near(hit.row, told) or not _convinces(hit):
+            if _near(hit.row, told):
                 continue
-            around = await _around(connection, hit.entry)
             sources = [
                 Source(entry, hit.score)
-                for entry in around
-                if recall.row_of(entry) not in told
+                for row in _around(hit.row)
+                if row not in told
+                and (entry := ground.entries.get(row))
                 and not _in_window(scene, entry)
                 and (entry.audience == hit.entry.audience)
                 and tellable(entry)
             ]
             if hit.entry.id not in {one.entry.id for one in sources}:
                 continue
-            text = await self._words(connection, scene, sources, others)
+            text = _words(scene, [one.entry for one in sources], ground.sessions, others)
             room -= self._tokens(text)
             if room < 0:
                 break
@@ -200,16 +211,31 @@ class Recalling:
             chosen.append(Memory(tuple(sources), text, self._audience(scene, sources, stays, whispered)))
         return sorted(chosen, key=lambda one: (one.sources[0].entry.created_at, one.sources[0].entry.id))
 
+    async def _ground(
+        self, scene: Scene, persona: Persona, hits: Sequence[Hit], fitting: Sequence[Hit]
+    ) -> _Ground:
+        """Read what the choice depends on, in one go."""
+        known = visible(scene.window.entries, persona.slug, persona.narrator, scene.stays)
+        memories = [one.id for one in known if one.kind is EntryKind.MEMORY]
+        elsewhere = sorted({hit.entry.scene_id for hit in hits} - {scene.id})
+        rows = sorted({row for hit in fitting for row in _around(hit.row)})
+
+        async def read(connection: Connection) -> _Ground:
+            stays = {one: await knowledge.stays_of(connection, one) for one in elsewhere}
+            told = await recall.rows_recalled(connection, memories)
+            there = await recall.in_sessions(connection, rows)
+            return _Ground(
+                {scene.id: scene.stays, **stays},
+                told,
+                {row: entry for row, (entry, _) in there.items()},
+                {row: session for row, (_, session) in there.items()},
+            )
+
+        return await self._store.look_up(read)
+
     def _budget(self, scene: Scene) -> int:
         context = scene.last_answer.context_length if scene.last_answer else ASSUMED_CONTEXT
         return context // BUDGET_SHARE
-
-    async def _told_already(self, connection: Connection, scene: Scene, persona: Persona) -> set[int]:
-        """Give the rows of what memories in the window speak of, as far as the persona is told them."""
-        known = visible(scene.window.entries, persona.slug, persona.narrator, scene.stays)
-        return await recall.rows_recalled(
-            connection, [one.id for one in known if one.kind is EntryKind.MEMORY]
-        )
 
     def _audience(
         self,
@@ -228,38 +254,28 @@ class Recalling:
             return audience(*(name for name in whispered.split(",") if name.startswith("@") or name in named))
         return None if len(were_there) == len(cast) else audience(*were_there)
 
-    async def _words(
-        self,
-        connection: Connection,
-        scene: Scene,
-        sources: Iterable[Source],
-        others: Sequence[SceneRecord],
-    ) -> str:
-        first, *_ = entries = [source.entry for source in sources]
-        when = f"session {await knowledge.session_of(connection, first.scene_id, first.seq)}"
-        title = next((one.title for one in others if one.id == first.scene_id), "")
-        where = f"{shortened(title, 60)}, {when}" if title and first.scene_id != scene.id else when
-        lines = " ".join(_line(entry) for entry in entries)
-        return f"earlier, {where}: {lines}"
-
     # -- the log ------------------------------------------------------------------------------------------
 
-    async def _tell(self, scene: Scene, memories: Iterable[Memory]) -> None:
-        async with scene.arrivals:
-            async with self._store.transaction() as tx:
-                told = [entry for one in memories if (entry := await self._keep(tx, scene, one))]
-            for entry in told:
-                scene.add(entry)
-
-    async def _keep(self, tx: Connection, scene: Scene, memory: Memory) -> Entry | None:
-        """Store a memory, unless what it tells of was changed or deleted a moment ago."""
-        if not await recall.unchanged(tx, {one.entry.id: one.entry.text for one in memory.sources}):
-            return None
+    async def _tell(self, scene: Scene, memories: Sequence[Memory]) -> None:
+        """Store memories, unless what one tells of was changed or deleted a moment ago."""
         now = self._clock.now()
-        told = scene.next_entry(EntryKind.MEMORY, "memory", memory.text, now, audience=memory.audience)
-        entry = await log.append(tx, told)
-        await recall.note(tx, entry.id, {one.entry.id: one.score for one in memory.sources})
-        return entry
+        async with scene.arrivals:
+            new = [
+                scene.next_entry(EntryKind.MEMORY, "memory", one.text, now, audience=one.audience)
+                for one in memories
+            ]
+
+            async def keep(tx: Connection) -> list[Entry]:
+                kept = []
+                for memory, entry in zip(memories, new, strict=True):
+                    if await recall.unchanged(tx, {one.entry.id: one.entry.text for one in memory.sources}):
+                        kept.append(await log.append(tx, entry))
+                        scores = {one.entry.id: one.score for one in memory.sources}
+                        await recall.note(tx, kept[-1].id, scores)
+                return kept
+
+            for entry in await self._store.change(keep):
+                scene.add(entry)
 
 
 def _heard(scene: Scene, persona: Persona, whispered: str | None) -> list[Entry]:
@@ -303,12 +319,21 @@ def _in_window(scene: Scene, entry: Entry, before: int = 0) -> bool:
     return entry.scene_id == scene.id and (start is None or entry.seq >= start.seq - before)
 
 
-async def _around(connection: Connection, entry: Entry) -> list[Entry]:
-    """Give an entry and its neighbours among what was told, in their order."""
-    row = recall.row_of(entry)
+def _around(row: int) -> list[int]:
+    """Give the rows of an entry and its neighbours in the log."""
     rows = range(row - NEIGHBOURS, row + NEIGHBOURS + 1)
-    there = await recall.at(connection, [one for one in rows if one >> recall.ROW_BITS == entry.scene_id])
-    return [there[one] for one in sorted(there)]
+    return [one for one in rows if one >> recall.ROW_BITS == row >> recall.ROW_BITS]
+
+
+def _words(
+    scene: Scene, entries: Sequence[Entry], sessions: Mapping[int, int], others: Sequence[SceneRecord]
+) -> str:
+    first, *_ = entries
+    when = f"session {sessions[recall.row_of(first)]}"
+    title = next((one.title for one in others if one.id == first.scene_id), "")
+    where = f"{shortened(title, 60)}, {when}" if title and first.scene_id != scene.id else when
+    lines = " ".join(_line(entry) for entry in entries)
+    return f"earlier, {where}: {lines}"
 
 
 def _line(entry: Entry) -> str:

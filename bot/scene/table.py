@@ -161,48 +161,53 @@ class Table:
                 self._embedding.soon()
 
     async def _take_in(self, scene: Scene, said: Said) -> None:
-        text = in_character(said.text, dict(said.names))
-        async with self.store.transaction() as tx:
-            if not await log.claim(tx, said.message_id, self.clock.now()) or not text:
-                return
-            addressed = await self._addressed(tx, scene, said)
-            turn, promised = await self._promise(tx, scene, text, addressed)
-            told = scene.next_entry(
-                EntryKind.PLAYER,
-                self.player_name(scene, said.author_name),
-                text,
-                said.created_at,
-                author_id=said.author_id,
-                turn_id=turn.id if turn else None,
-            )
-            entry = await log.append(tx, told, [said.message_id])
-        scene.add(entry)
-        if turn:
-            turn.replies += promised
-            if turn not in scene.turns:
-                scene.turns.append(turn)
+        now, text = self.clock.now(), in_character(said.text, dict(said.names))
+        addressed = await self._addressed(scene, said)
+        turn, wanted = self._wanted(scene, text, addressed) if text else (None, [])
+        told = scene.next_entry(
+            EntryKind.PLAYER,
+            self.player_name(scene, said.author_name),
+            text,
+            said.created_at,
+            author_id=said.author_id,
+        )
+        first = len(turn.replies) if turn else 0
 
-    async def _addressed(self, tx: Connection, scene: Scene, said: Said) -> str | None:
-        answered = await log.shown_by(tx, said.reply_to) if said.reply_to else None
-        if answered and answered.persona:
-            return answered.persona
+        async def store(tx: Connection) -> tuple[Entry, list[Reply]] | None:
+            if not await log.claim(tx, said.message_id, now) or not text:
+                return None
+            turn_id = turn.id if turn else await turns.begin(tx, scene.id, now) if wanted else None
+            promised = await turns.promise(tx, turn_id, wanted, first=first) if turn_id else []
+            return await log.append(tx, replace(told, turn_id=turn_id), [said.message_id]), promised
+
+        if stored := await self.store.change(store):
+            entry, promised = stored
+            scene.add(entry)
+            if entry.turn_id is not None:
+                self._owe(scene, turn or Turn(entry.turn_id), promised)
+
+    async def _addressed(self, scene: Scene, said: Said) -> str | None:
+        if said.reply_to:
+            async with self.store.read() as connection:
+                answered = await log.shown_by(connection, said.reply_to)
+            if answered and answered.persona:
+                return answered.persona
         return scene.record.lead if said.mentions_bot else None
 
-    async def _promise(
-        self, tx: Connection, scene: Scene, text: str, addressed: str | None
-    ) -> tuple[Turn | None, list[Reply]]:
-        """Promise who answers, in the turn that gathers or in a new one. Nobody owes two answers."""
+    def _wanted(self, scene: Scene, text: str, addressed: str | None) -> tuple[Turn | None, list[str]]:
+        """Give the turn that gathers, if one does, and who is to answer in it beside those who owe one."""
         turn = scene.gathering()
         wanted = who_answers(
             text, self.candidates(scene), scene.record.mode, self._rng, addressed=addressed, draw=turn is None
         )
         owing = turn.promised() if turn else set()
-        new = [slug for slug in wanted if slug not in owing]
-        if turn is None and new:
-            turn = Turn(await turns.begin(tx, scene.id, self.clock.now()))
-        if turn is None:
-            return None, []
-        return turn, await turns.promise(tx, turn.id, new, first=len(turn.replies))
+        return turn, [slug for slug in wanted if slug not in owing]
+
+    def _owe(self, scene: Scene, turn: Turn, promised: list[Reply]) -> None:
+        """Take note of promised answers, once they are stored."""
+        turn.replies += promised
+        if turn not in scene.turns:
+            scene.turns.append(turn)
 
     async def ask(self, scene: Scene, slug: str) -> None:
         """Have a persona speak without anybody having said anything."""
@@ -213,9 +218,7 @@ class Table:
             async with self.store.transaction() as tx:
                 turn = turn or Turn(await turns.begin(tx, scene.id, self.clock.now()))
                 promised = await turns.promise(tx, turn.id, [slug], first=len(turn.replies))
-            turn.replies += promised
-            if turn not in scene.turns:
-                scene.turns.append(turn)
+            self._owe(scene, turn, promised)
         self.wake(scene)
 
     async def edited(
@@ -305,13 +308,20 @@ class Table:
                         await self._let_them_finish(scene)
                         turn.begun = True
                     await self._answering.give(scene, reply, resumed=turn.resumed, whisper=turn.whisper)
-            async with self.store.transaction() as tx:
-                await turns.close(tx, turn.id, self.clock.now())
-                if turn.whisper:
-                    await knowledge.end_whisper(tx, turn.id)
+            await self._close(turn)
             scene.turns.popleft()
         self._warming.soon(scene)
         self._embedding.soon()
+
+    async def _close(self, turn: Turn) -> None:
+        now = self.clock.now()
+
+        async def store(tx: Connection) -> None:
+            await turns.close(tx, turn.id, now)
+            if turn.whisper:
+                await knowledge.end_whisper(tx, turn.id)
+
+        await self.store.change(store)
 
     async def _let_them_finish(self, scene: Scene) -> None:
         """Wait while a player is seen typing, but not for ever."""

@@ -18,7 +18,7 @@ from bot.scene.discretion import DiscreetFilter, reminded
 from bot.scene.making import Making, seeded
 from bot.scene.ports import Speaker
 from bot.scene.tries import Tries
-from bot.store import answers, knowledge, log, turns
+from bot.store import answers, log, turns
 from bot.store.records import Entry, EntryKind, Reply, ReplyState
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bot.model.backends import Backends
     from bot.persona.persona import Persona
     from bot.persona.personas import Personas
+    from bot.scene.kept import Kept
     from bot.scene.lore import SceneLore
     from bot.scene.model_choices import ModelChoices
     from bot.scene.ports import Stage, Utterance
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from bot.scene.recalling import Recalling
     from bot.scene.scene import Scene
     from bot.store.answers import AnswerRecord
+    from bot.store.connection import Connection
     from bot.store.records import Whisper
     from bot.store.store import Store
 
@@ -73,6 +75,7 @@ class Answering:
         prompter: Prompter,
         lore: SceneLore,
         recalling: Recalling,
+        kept: Kept,
         models: ModelChoices,
         clock: Clock,
         rng: Random,
@@ -84,6 +87,7 @@ class Answering:
         self._prompter = prompter
         self._lore = lore
         self._recalling = recalling
+        self._kept = kept
         self._clock = clock
         self._rng = rng
         self._models = models
@@ -148,9 +152,12 @@ class Answering:
                 with contextlib.suppress(HearthsideError):
                     await utterance.retract()
             raise
-        async with self._store.transaction() as tx:
+
+        async def done(tx: Connection) -> None:
             await turns.set_reply(tx, reply.id, ReplyState.DONE, entry.id)
             await turns.show(tx, reply.id, entry.id)
+
+        await self._store.change(done)
 
     async def _utterance(self, scene: Scene, reply: Reply, persona: Persona, *, resumed: bool) -> Utterance:
         """Set up where the answer will appear: over what an interrupted run has shown of it, if anything."""
@@ -159,8 +166,7 @@ class Answering:
             posted += await self._orphans(scene, reply, persona)
 
         async def on_posted(message_id: int) -> None:
-            async with self._store.transaction() as tx:
-                await turns.posted(tx, scene.id, reply.id, message_id)
+            await self._store.change(lambda tx: turns.posted(tx, scene.id, reply.id, message_id))
 
         return self._stage.speak(
             scene.place, Speaker.of(persona), key=f"reply:{reply.id}", posted=posted, on_posted=on_posted
@@ -258,7 +264,8 @@ class Answering:
             session=scene.session,
         )
         making = Making(self._clock, backend, prompt, request)
-        answer = DiscreetFilter(persona.name, prompt.others, await self._secrets(scene))
+        secrets_kept = [secret.text for secret in (await self._kept.of(scene)).secrets]
+        answer = DiscreetFilter(persona.name, prompt.others, secrets_kept)
 
         def waiting(ahead: int) -> None:
             utterance.write(f"*({persona.name} waits for the model: {ahead} ahead)*")
@@ -283,10 +290,6 @@ class Answering:
         leaked = answer.told is not None
         return Told(text, prompt.counted, prompt.as_of, scene.last_answer, leaked)
 
-    async def _secrets(self, scene: Scene) -> list[str]:
-        async with self._store.read() as connection:
-            return [secret.text for secret in await knowledge.secrets_of(connection, scene.id)]
-
     async def _keep(
         self, scene: Scene, reply: Reply, persona: Persona, seq: int, told: Told, audience: str | None
     ) -> Entry:
@@ -304,13 +307,18 @@ class Answering:
             audience=audience,
         )
         async with self._store.transaction() as tx:
-            await log.set_tokens(tx, told.counted)
-            entry = await log.append(tx, new)
-            if told.made:
-                # What was deleted meanwhile must not come back with the record of a prompt that told of it.
-                void = self._prompter.outdated(scene, told.as_of)
-                made = replace(told.made, head=struck(told.made.head)) if void else told.made
-                await answers.keep(tx, entry.id, made)
-            await turns.set_reply(tx, reply.id, ReplyState.TOLD, entry.id)
+            # What was deleted meanwhile must not come back with the record of a prompt that told of it.
+            void = self._prompter.outdated(scene, told.as_of)
+            made = replace(told.made, head=struck(told.made.head)) if told.made and void else told.made
+
+            async def keep(there: Connection) -> Entry:
+                await log.set_tokens(there, told.counted)
+                entry = await log.append(there, new)
+                if made:
+                    await answers.keep(there, entry.id, made)
+                await turns.set_reply(there, reply.id, ReplyState.TOLD, entry.id)
+                return entry
+
+            entry = await tx.together(keep)
         scene.add(entry)
         return entry

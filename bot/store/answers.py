@@ -53,13 +53,16 @@ class AnswerRecord:
     shortened: Mapping[int, int] = field(default_factory=dict)
 
 
+# What every answer runs, for `Connection.repeat`.
+_KEEP_HEAD = upsert(heads).on_conflict_do_nothing()
+_KEEP = insert(answers)
 _RECORDS = select(answers, heads.c.text.label("head")).join(heads, heads.c.sha256 == answers.c.head_sha256)
 
 
 async def keep(tx: Connection, entry_id: int, record: AnswerRecord) -> None:
     """Store what the answer of an entry was made of."""
     head_sha256 = hashlib.sha256(record.head.encode()).hexdigest()
-    await tx.execute(upsert(heads).values(sha256=head_sha256, text=record.head).on_conflict_do_nothing())
+    await tx.repeat(_KEEP_HEAD, {"sha256": head_sha256, "text": record.head})
     values = asdict(record)
     del values["head"]
     sampling = {name: value for name, value in values.pop("sampling").items() if value is not None}
@@ -73,7 +76,7 @@ async def keep(tx: Connection, entry_id: int, record: AnswerRecord) -> None:
         "window": write_ranges(record.window),
         "shortened": json.dumps(record.shortened),
     }
-    await tx.execute(insert(answers).values(row))
+    await tx.repeat(_KEEP, row)
 
 
 async def of(connection: Connection, entry_id: int) -> AnswerRecord | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
+from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
@@ -22,7 +23,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util import greenlet_spawn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     import sqlalchemy
@@ -76,20 +77,43 @@ class Connection:
         It is compiled the first time and known by its identity after that: hand in the same object, with
         values for the same names, of types that SQLite takes as they are.
         """
-        known = self._driver().compiled
-        compiled = known.get(statement)
-        if compiled is None:
-            compiled = known[statement] = self._compile(statement, values)
-        parameters = tuple(values[name] for name in compiled.names)
+        sql, parameters = self._written(statement, values)
         if not self._blocking.in_transaction():
             self._blocking.begin()  # sends nothing yet; what is read next is read of the same state
         try:
-            cursor, rows = await self._driver().fetched("execute", compiled.sql, parameters)
+            cursor, rows = await self._driver().fetched("execute", sql, parameters)
         except sqlite3.Error as error:
-            raise DBAPIError.instance(
-                compiled.sql, None, error, sqlite3.Error, hide_parameters=True, dialect=self._blocking.dialect
-            ) from error
+            raise self._explained(error, sql) from error
         return Done(rows, cursor.rowcount)
+
+    async def together(self, work: Work[T]) -> T:
+        """Do several things in one trip to the driver's thread: `work` awaits nothing but `repeat`.
+
+        What it is handed is this connection there, and good for nothing after that.
+        """
+        if not self._blocking.in_transaction():
+            self._blocking.begin()
+        return await self._driver().visit(partial(_finished, work, _There(self._blocking)))
+
+    async def at_once(self, work: Work[T], end: str) -> T:
+        """Do a whole transaction, up to the statement that is its `end`, in one trip, like `together`.
+
+        It is taken back if anything fails. Who is cancelled meanwhile does not learn what became of it.
+        """
+        begin = self._blocking.get_execution_options().get(BEGIN, "BEGIN")
+        connection = self._driver().connection
+
+        def trip() -> T:
+            connection.execute(begin)
+            try:
+                done = _finished(work, _There(self._blocking))
+                connection.execute(end)
+            except BaseException:
+                connection.rollback()
+                raise
+            return done
+
+        return await self._driver().visit(trip)
 
     async def exec_driver_sql(self, sql: str) -> CursorResult[Any]:
         """Run a statement that is SQLite's own."""
@@ -143,11 +167,57 @@ class Connection:
         assert isinstance(driver, Driver)
         return driver
 
+    def _written(self, statement: Executable, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        """Give a statement in SQLite's words, and its parameters in their order."""
+        known = self._driver().compiled
+        compiled = known.get(statement)
+        if compiled is None:
+            compiled = known[statement] = self._compile(statement, values)
+        return compiled.sql, tuple([values[name] for name in compiled.names])
+
+    def _explained(self, error: sqlite3.Error, sql: str) -> Exception:
+        """Give an error as SQLAlchemy would have raised it."""
+        explained = DBAPIError.instance(
+            sql, None, error, sqlite3.Error, hide_parameters=True, dialect=self._blocking.dialect
+        )
+        assert isinstance(explained, Exception)
+        return explained
+
     def _compile(self, statement: Executable, values: Mapping[str, Any]) -> Compiled:
         assert isinstance(statement, ClauseElement)
         compiled = statement.compile(dialect=self._blocking.dialect, column_keys=list(values))
         assert isinstance(compiled, SQLCompiler)
         return Compiled(str(compiled), tuple(compiled.positiontup or ()))
+
+
+Work = Callable[[Connection], Coroutine[Any, Any, T]]
+"""What is done with a connection in its driver's thread."""
+
+
+class _There(Connection):
+    """A connection in its driver's thread, for one trip: it can `repeat`, and nothing else."""
+
+    async def repeat(self, statement: Executable, values: Mapping[str, Any]) -> Done:
+        """Run a statement without ever waiting."""
+        sql, parameters = self._written(statement, values)
+        try:
+            cursor = self._driver().connection.execute(sql, parameters)
+            return Done(cursor.fetchall(), cursor.rowcount)
+        except sqlite3.Error as error:
+            raise self._explained(error, sql) from error
+
+
+def _finished(work: Work[T], connection: Connection) -> T:
+    """Run a coroutine that never waits to its end, where there is no event loop."""
+    running = work(connection)
+    try:
+        running.send(None)
+    except StopIteration as end:
+        done: T = end.value
+        return done
+    finally:
+        running.close()
+    raise RuntimeError("in a trip to the driver's thread nothing but `repeat` can be awaited")
 
 
 async def connected(engine: Engine) -> Connection:
@@ -186,11 +256,21 @@ class Readers:
     @asynccontextmanager
     async def one(self) -> AsyncIterator[Connection]:
         """Give a connection; one whose use fails or is cancelled is closed."""
+        async with self._lent() as connection:
+            yield connection
+            await connection.rest()
+
+    async def at_once(self, work: Work[T]) -> T:
+        """Read several things, of one state, in one trip to a driver's thread; see `Connection.together`."""
+        async with self._lent() as connection:
+            return await connection.at_once(work, "ROLLBACK")
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Connection]:
         async with self._room:
             connection = self._resting.pop() if self._resting else await connected(self._engine)
             try:
                 yield connection
-                await connection.rest()
             except BaseException:
                 await connection.aclose()
                 raise
@@ -258,11 +338,8 @@ class Driver(aiosqlite.Connection):
 
     async def fetched(self, method: str, sql: str, parameters: Any) -> tuple[sqlite3.Cursor, list[Any]]:
         """Run a statement by that method of a cursor; give the cursor, closed, and all rows."""
-        begin, self.begin = self.begin, ""
 
-        def trip() -> tuple[sqlite3.Cursor, list[Any]]:
-            if begin:
-                self._conn.execute(begin)
+        def run() -> tuple[sqlite3.Cursor, list[Any]]:
             cursor = self._conn.cursor()
             try:
                 getattr(cursor, method)(sql, parameters)
@@ -270,8 +347,24 @@ class Driver(aiosqlite.Connection):
             finally:
                 cursor.close()
 
-        found: tuple[sqlite3.Cursor, list[Any]] = await self._execute(trip)  # type: ignore[no-untyped-call]
-        return found
+        return await self.visit(run)
+
+    async def visit(self, work: Callable[[], T]) -> T:
+        """Run a function in the driver's thread, behind what a transaction waits to begin with."""
+        begin, self.begin = self.begin, ""
+
+        def trip() -> T:
+            if begin:
+                self._conn.execute(begin)
+            return work()
+
+        done: T = await self._execute(trip)  # type: ignore[no-untyped-call]
+        return done
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The driver's own connection: for its thread alone."""
+        return self._conn
 
     async def commit(self) -> None:
         """Commit, if anything was run."""
@@ -279,9 +372,9 @@ class Driver(aiosqlite.Connection):
             await super().commit()
 
     async def rollback(self) -> None:
-        """Take back what was run, if anything."""
+        """Take back what was run, if anything, before anything else is: that is not waited for."""
         if not self._unbegun():
-            await super().rollback()
+            self._tx.put_nowait((None, self._conn.rollback))
 
     def _unbegun(self) -> bool:
         begin, self.begin = self.begin, ""

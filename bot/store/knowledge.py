@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete, func, insert, select, text, update
+from sqlalchemy import bindparam, delete, insert, select, text, update
 
 from bot.store.memory_tables import presence, secrets, sessions, whispers
 from bot.store.records import Secret, Session, Stay, Whisper
@@ -62,22 +62,14 @@ async def leave(tx: Connection, scene_id: int, personas: Iterable[str], last_seq
 
 async def stays_of(connection: Connection, scene_id: int) -> list[Stay]:
     """Give when each persona was in a scene, oldest first."""
-    rows = await connection.execute(
-        select(presence.c.persona, presence.c.first_seq, presence.c.last_seq)
-        .where(presence.c.scene_id == scene_id)
-        .order_by(presence.c.id)
-    )
-    return [Stay(row.persona, row.first_seq, row.last_seq) for row in rows]
+    return [Stay(*row) for row in (await connection.repeat(_STAYS, {"scene": scene_id})).rows]
 
 
-async def session_of(connection: Connection, scene_id: int, seq: int) -> int:
-    """Give the number of the session, from 1, that a place in a scene's log belongs to."""
-    rows = await connection.execute(
-        select(func.max(sessions.c.number)).where(
-            sessions.c.scene_id == scene_id, sessions.c.first_seq <= seq
-        )
-    )
-    return rows.scalar() or 1
+_STAYS = (
+    select(presence.c.persona, presence.c.first_seq, presence.c.last_seq)
+    .where(presence.c.scene_id == bindparam("scene"))
+    .order_by(presence.c.id)
+)
 
 
 async def sessions_of(connection: Connection, scene_id: int) -> list[Session]:
@@ -152,4 +144,7 @@ async def whispers_of(connection: Connection, scene_id: int) -> dict[int, Whispe
 
 async def end_whisper(tx: Connection, turn_id: int) -> None:
     """Forget how a whisper was to be answered: it was, or never will be."""
-    await tx.execute(delete(whispers).where(whispers.c.turn_id == turn_id))
+    await tx.repeat(_END_WHISPER, {"turn": turn_id})
+
+
+_END_WHISPER = delete(whispers).where(whispers.c.turn_id == bindparam("turn"))

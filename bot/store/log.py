@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from bot.store.connection import Connection
 
+ENTRY = tuple(entries.c[each.name] for each in fields(Entry))
+"""The columns of an entry, in the record's order; see `entry_with`."""
+
 # What every message runs, for `Connection.repeat`.
 _CLAIM = upsert(claims).on_conflict_do_nothing()
 _APPEND = insert(entries).returning(entries.c.id)
@@ -65,12 +68,9 @@ async def set_text(tx: Connection, entry_id: int, text: str, edited_at: float) -
 
 async def set_tokens(tx: Connection, counted: Sequence[Entry]) -> None:
     """Keep the entries' token counts."""
-    rows = [
-        {"of_id": one.id, "of_text": one.text, "tokens": one.tokens, "fingerprint": one.fingerprint}
-        for one in counted
-    ]
-    if rows:
-        await tx.execute(_SET_TOKENS, rows)
+    for one in counted:
+        values = {"of_id": one.id, "of_text": one.text, "tokens": one.tokens, "fingerprint": one.fingerprint}
+        await tx.repeat(_SET_TOKENS, values)
 
 
 async def remove(tx: Connection, entry_id: int) -> None:
@@ -245,6 +245,12 @@ async def count(connection: Connection, scene_id: int) -> int:
     """Count a scene's entries."""
     rows = await connection.execute(select(func.count()).where(entries.c.scene_id == scene_id))
     return int(rows.scalar_one())
+
+
+def entry_with(values: Sequence[Any]) -> Entry:
+    """Make a record of the values of `ENTRY`."""
+    entry = Entry(*values)
+    return replace(entry, kind=EntryKind(entry.kind))
 
 
 def entry_of(row: Row[Any]) -> Entry:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, delete, insert, select
 
-from bot.store.log import entry_of
+from bot.store.log import ENTRY, entry_with
 from bot.store.memory_tables import pins
 from bot.store.records import Pin
 from bot.store.tables import entries
@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 async def of_scene(connection: Connection, scene_id: int) -> list[Pin]:
     """Give what is pinned in a scene, oldest first; of what was said, the words as they are now."""
     rows = (await connection.repeat(_PINS, {"scene": scene_id})).rows
-    mine = pins.c.scene_id == scene_id
     said = {}
     if any(entry_id is not None for *_, entry_id in rows):
-        pinned = select(entries).join(pins, pins.c.entry_id == entries.c.id).where(mine).distinct()
-        said = {row.id: entry_of(row) for row in await connection.execute(pinned)}
+        pinned = map(entry_with, (await connection.repeat(_PINNED, {"scene": scene_id})).rows)
+        said = {entry.id: entry for entry in pinned}
     return [Pin(pin_id, fact, by, at, said.get(entry_id)) for pin_id, fact, by, at, entry_id in rows]
 
 
@@ -30,6 +29,12 @@ _PINS = (
     select(pins.c.id, pins.c.text, pins.c.pinned_by, pins.c.created_at, pins.c.entry_id)
     .where(pins.c.scene_id == bindparam("scene"))
     .order_by(pins.c.id)
+)
+_PINNED = (
+    select(*ENTRY)
+    .join(pins, pins.c.entry_id == entries.c.id)
+    .where(pins.c.scene_id == bindparam("scene"))
+    .distinct()
 )
 
 

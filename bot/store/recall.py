@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, text
 
+from bot.store.log import entry_with
 from bot.store.memory_tables import recalled
-from bot.store.records import Entry, EntryKind
+from bot.store.records import Entry
 from bot.store.scenes import fact, set_fact
-from bot.store.tables import entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +26,6 @@ _TOLD = "kind IN ('player', 'answer', 'opening', 'note')"
 ROW_BITS = 32
 MERGED_PAGES = 64
 """How much of the index one step of `merge` rewrites: some 10 ms."""
-
-_ROW = entries.c.scene_id.op("<<")(ROW_BITS).op("|")(entries.c.seq)
 
 
 def row_of(entry: Entry) -> int:
@@ -132,11 +130,14 @@ _ROWS_OF = text(
 async def at(connection: Connection, rows: Sequence[int]) -> dict[int, Entry]:
     """Give what was told in those rows, by row; those that are gone are left out."""
     found = await connection.repeat(_AT, {"rows": json.dumps(rows)})
-    told = (dict(zip(_COLUMNS, one, strict=True)) for one in found.rows)
-    return {
-        row_of(entry): entry
-        for entry in (Entry(**{**values, "kind": EntryKind(values["kind"])}) for values in told)
-    }
+    return {row_of(entry): entry for entry in map(entry_with, found.rows)}
+
+
+async def in_sessions(connection: Connection, rows: Sequence[int]) -> dict[int, tuple[Entry, int]]:
+    """Give what was told in those rows, by row, with the number of the session that it was told in."""
+    found = await connection.repeat(_IN_SESSIONS, {"rows": json.dumps(rows)})
+    told = ((entry_with(values), session or 1) for *values, session in found.rows)
+    return {row_of(entry): (entry, session) for entry, session in told}
 
 
 _COLUMNS = tuple(each.name for each in fields(Entry))
@@ -146,6 +147,17 @@ _AT = text(
     FROM json_each(:rows) AS wanted CROSS JOIN entries
     WHERE scene_id = wanted.value >> 32 AND seq = wanted.value & 4294967295 AND {_TOLD}
     """  # noqa: S608  # a record's own names
+)
+
+_SESSION = """
+    (SELECT max(number) FROM sessions WHERE scene_id = entries.scene_id AND first_seq <= entries.seq)
+"""
+_IN_SESSIONS = text(
+    f"""
+    SELECT {", ".join(f"entries.{name}" for name in _COLUMNS)}, {_SESSION}
+    FROM json_each(:rows) AS wanted CROSS JOIN entries
+    WHERE scene_id = wanted.value >> 32 AND seq = wanted.value & 4294967295 AND {_TOLD}
+    """  # noqa: S608  # all of it stands above
 )
 
 
@@ -181,8 +193,11 @@ _TO_CLEAR = "words to clear"
 
 async def note(tx: Connection, entry_id: int, sources: Mapping[int, float]) -> None:
     """Remember of which entries a memory in the log speaks, and how well each fitted."""
-    rows = [{"entry_id": entry_id, "source_id": source, "score": score} for source, score in sources.items()]
-    await tx.execute(insert(recalled), rows)
+    for source, score in sources.items():
+        await tx.repeat(_NOTE, {"entry_id": entry_id, "source_id": source, "score": score})
+
+
+_NOTE = insert(recalled)
 
 
 async def memories_of(connection: Connection, source_id: int) -> list[int]:
@@ -195,18 +210,23 @@ async def memories_of(connection: Connection, source_id: int) -> list[int]:
 
 async def rows_recalled(connection: Connection, memory_ids: Sequence[int]) -> set[int]:
     """Give the rows of the entries that memories in the log speak of."""
-    found = await connection.execute(
-        select(_ROW.label("place"))
-        .join(recalled, recalled.c.source_id == entries.c.id)
-        .where(recalled.c.entry_id.in_(memory_ids))
-    )
-    return {one.place for one in found}
+    found = await connection.repeat(_ROWS_RECALLED, {"ids": json.dumps(memory_ids)})
+    return {row for (row,) in found.rows}
+
+
+_ROWS_RECALLED = text(
+    "SELECT entries.scene_id << 32 | entries.seq FROM json_each(:ids)"
+    " CROSS JOIN recalled ON recalled.entry_id = value CROSS JOIN entries ON entries.id = recalled.source_id"
+)
 
 
 async def unchanged(connection: Connection, texts: Mapping[int, str]) -> bool:
     """Tell whether entries, by id, still have these texts."""
-    found = await connection.execute(select(entries.c.id, entries.c.text).where(entries.c.id.in_(texts)))
-    return {one.id: one.text for one in found} == dict(texts)
+    found = await connection.repeat(_TEXTS, {"ids": json.dumps(list(texts))})
+    return dict(found.rows) == dict(texts)
+
+
+_TEXTS = text("SELECT entries.id, entries.text FROM json_each(:ids) CROSS JOIN entries ON entries.id = value")
 
 
 async def recalled_in(connection: Connection, entry_ids: Sequence[int]) -> dict[int, dict[int, float]]:

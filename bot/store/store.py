@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from bot.store.connection import Work
+
+T = TypeVar("T")
+
 # How long to wait for another program that has the file locked, in seconds.
 PATIENCE = 5.0
 # Who reads at the same time, beside the writer. Others wait: what is read takes some milliseconds at most.
@@ -31,7 +35,7 @@ WAL_RESET_FIXED = (3, 51, 3)
 class Store:
     """Where everything is kept that has to outlive the process.
 
-    Every change goes through `transaction()`; nothing else writes.
+    Every change goes through `transaction()` or `change()`; nothing else writes.
     """
 
     def __init__(self, writer: Connection, engine: Engine, path: Path) -> None:
@@ -85,6 +89,21 @@ class Store:
         with explained(self.path):
             async with self._readers.one() as connection:
                 yield connection
+
+    async def change(self, work: Work[T]) -> T:
+        """Change things in a transaction that is one trip to the writer's thread; see `Connection.together`.
+
+        All of it is on disk when this returns, or nothing if it raises. Most of what a transaction takes is
+        the way there and back, and a thread that waits for the interpreter.
+        """
+        with explained(self.path):
+            async with self._turnstile:
+                return await self._writer.at_once(work, "COMMIT")
+
+    async def look_up(self, work: Work[T]) -> T:
+        """Look things up like `read`, in one trip to a reader's thread; see `Connection.together`."""
+        with explained(self.path):
+            return await self._readers.at_once(work)
 
     async def checkpoint(self) -> bool:
         """Have the database file take over what the write-ahead log holds, and empty that.

@@ -12,6 +12,7 @@ from bot.clock import SystemClock
 from bot.memory.embedding import Embedding
 from bot.memory.vectors import Vectors
 from bot.scene.forgetting import Forgetting
+from bot.scene.kept import Kept
 from bot.scene.lineage import Lineage
 from bot.scene.stories import Stories
 from bot.store import log
@@ -37,7 +38,7 @@ class Evening(Sitting):
     async def take_back(self, entry: Entry, text: str | None = None) -> None:
         """Change an entry, or delete it, as the table does."""
         embedding = Embedding(self.store, Vectors(self.store), None, SystemClock())
-        lineage = Lineage(embedding, Stories(self.store), self.forgetting)
+        lineage = Lineage(embedding, Stories(self.store), Kept(self.store), self.forgetting)
         async with self.store.transaction() as tx:
             await lineage.changed(tx, entry, deleted=text is None)
             if text is None:

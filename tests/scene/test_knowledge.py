@@ -9,6 +9,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.errors import TableError
+from bot.scene.kept import Kept
 from bot.scene.knowledge import Asker, Knowledge, standing
 from bot.scene.stories import Stories
 from bot.store import log, pins
@@ -28,11 +29,13 @@ class Evening(Sitting):
     """A scene with Marta, in which Wren comes in late."""
 
     knowledge: Knowledge
+    kept: Kept
 
     async def told(self, slug: str = "") -> tuple[str, ...]:
         """Give the pins in the prompts of a persona; of all of the cast, if none is named."""
-        kept = await standing(self.store, self.scene, [self.persona(one) for one in self.cast], 4096)
-        return (*kept.pins, *(pin.text for pin in kept.own_pins if slug in pin.known_to))
+        cast = [self.persona(one) for one in self.cast]
+        told = standing(await self.kept.of(self.scene), self.scene, cast, 4096)
+        return (*told.pins, *(pin.text for pin in told.own_pins if slug in pin.known_to))
 
     async def listed(self, member_id: int, *, directs: bool = False) -> list[str]:
         """Give the pins that a member is shown."""
@@ -51,7 +54,8 @@ async def evening(tmp_path: Path) -> AsyncIterator[Evening]:
     store = await Store.open(tmp_path / "hearthside.sqlite")
     evening = Evening(store, shelf(store, tmp_path), "narrator", "marta", "wren")
     await evening.begin()
-    evening.knowledge = Knowledge(store, Stories(store), SystemClock())
+    evening.kept = Kept(store)
+    evening.knowledge = Knowledge(store, Stories(store), evening.kept, SystemClock())
     yield evening
     await store.aclose()
 
