@@ -43,7 +43,7 @@ async def message(folder: Path, stored: int, count: int, *, pauses: bool) -> Fig
     With `pauses` each message waits, as players do who read and type, until the bot has come to rest.
     """
     async with Rig(folder).served() as rig:
-        await fill(rig.table.database, [rig.table.campaign], stored)
+        await fill(rig.table, [rig.table.campaign], stored)
         lines = talk(stored + WARM_UP + count)[stored:]
         async with rig.bot(rig.table.database) as bot:
             await bot.logged("ready")
@@ -89,7 +89,8 @@ async def start(folder: Path, *, warm: bool) -> dict[str, float]:
     async with Rig(folder).served() as rig:
         database = folder / "start.sqlite"
         if warm:
-            await fill(database, [rig.table.campaign], STORED[0])
+            rig.table.database = database
+            await fill(rig.table, [rig.table.campaign], STORED[0])
             async with rig.bot(database) as bot:
                 await rig.table.room.ready(rig.table.application, timeout=rig.patience)
                 await bot.logged("ready")
@@ -138,7 +139,7 @@ async def resident(folder: Path, scenes: int, rounds: int) -> Figures:
     """Measure memory with many scenes that each have a full window and had a few turns."""
     async with Rig(folder).served() as rig:
         channels = [rig.table.guild.add_text_channel(f"scene-{number}") for number in range(scenes)]
-        await fill(rig.table.database, channels, WINDOW)
+        await fill(rig.table, channels, WINDOW)
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def play(channel: Channel, line: str) -> None:

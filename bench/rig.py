@@ -15,6 +15,8 @@ import aiohttp
 from sqlalchemy import insert
 
 from bench.recall_speed import texts
+from bot.rehearsal.messages import Message
+from bot.scene.absence import COMPARED_MESSAGES
 from bot.store import scenes
 from bot.store.memory_tables import summaries
 from bot.store.records import EntryKind, Mode, ReplyState, SceneRecord, SceneState
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from bot.rehearsal.gateway import Connection
     from bot.rehearsal.guilds import Channel
+    from bot.rehearsal.people import User
 
 PROJECT = Path(__file__).resolve().parents[1]
 ANSWER = "The lantern gutters, and the stair goes on down."
@@ -44,7 +47,8 @@ WINDOW = 60
 REST_S = 0.05
 """Seconds after which a bot that has not done anything has nothing to do: no server here takes as long."""
 FIRST_ID = 1 << 52
-"""Messages of long ago have smaller ids than those of the room."""
+A_SCENE = 1_000_000
+"""Messages of long ago have smaller ids than those of the room, each scene its own."""
 
 
 class Rig:
@@ -187,18 +191,27 @@ def talk(count: int) -> list[str]:
     return [line for number, line in enumerate(said) if number % 3 < 2][:count]  # the third is an answer
 
 
-async def fill(database: Path, channels: Sequence[Channel], stored: int) -> None:
+async def fill(table: Tabletop, channels: Sequence[Channel], stored: int) -> None:
     """Store one scene for each channel, with that many entries in its log, as if they had been played."""
     lines = talk(stored)
-    store = await Store.open(database)
+    store = await Store.open(table.database)
     try:
         for channel in channels:
-            await _fill_scene(store, channel, lines)
+            scene_id = await _fill_scene(store, channel, lines)
+            _show(channel, table.ann.user, table.application.user, scene_id, lines)
     finally:
         await store.aclose()
 
 
-async def _fill_scene(store: Store, channel: Channel, lines: Sequence[str]) -> None:
+def _show(channel: Channel, player: User, bot: User, scene_id: int, lines: Sequence[str]) -> None:
+    """Have a channel show what a scene's log ends with: a bot that comes back looks at that first."""
+    for n in range(max(len(lines) - COMPARED_MESSAGES, 0) + 1, len(lines) + 1):
+        message_id = FIRST_ID + scene_id * A_SCENE + n
+        author = player if n % 2 else bot
+        channel.messages[message_id] = Message(message_id, channel, author, 1.0, lines[n - 1])
+
+
+async def _fill_scene(store: Store, channel: Channel, lines: Sequence[str]) -> int:
     record = SceneRecord(
         id=0,
         guild_id=channel.guild.id if channel.guild else None,
@@ -220,11 +233,12 @@ async def _fill_scene(store: Store, channel: Channel, lines: Sequence[str]) -> N
         scene_id = await scenes.create(tx, record)
         await scenes.set_cast(tx, scene_id, ["narrator"])
         if lines:
-            base = FIRST_ID + scene_id * 1_000_000
+            base = FIRST_ID + scene_id * A_SCENE
             for table, rows in _history(scene_id, base, lines).items():
                 await tx.execute(insert(table), rows)
         if record.window_start:
             await tx.execute(insert(summaries), _summary(scene_id, record.window_start))
+    return scene_id
 
 
 def _summary(scene_id: int, last: int) -> dict[str, Any]:
