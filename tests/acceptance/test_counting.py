@@ -41,6 +41,23 @@ async def test_what_was_counted_is_not_counted_again_after_a_restart(table: Tabl
         assert not any("first door" in text or "second door" in text for text in again)
 
 
+async def test_what_was_edited_is_counted_as_it_reads_now(table: Tabletop) -> None:
+    async with ScriptedModelServer(dialect="vllm") as model, table.bot(model.url):
+        await table.start_scene()
+        said = await table.says(table.ann, "I open the door.")
+        await table.until(lambda: bool(table.query("SELECT 1 FROM entries WHERE kind = 'answer'")))
+        await table.at_rest()
+        await table.room.edit(said, "I open the door, and the one behind it, and so on.")
+        await table.until(lambda: "behind" in str(table.stored()))
+        await answered(table, model, "What do I see?")
+        assert "Ann: I open the door, and the one behind it, and so on.\n" in tokenized(model)
+        ((edited,), (next_said,)) = table.query(
+            "SELECT tokens FROM entries WHERE kind = 'player' ORDER BY seq"
+        )
+        assert edited > 2 * next_said
+        assert "count_was_not_the_bill" not in table.log()
+
+
 async def test_an_estimate_is_called_one(table: Tabletop) -> None:
     async with (
         ScriptedModelServer(default=Answer("The door opens.", usage=False)) as model,

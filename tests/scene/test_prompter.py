@@ -85,8 +85,10 @@ class Playing(Sitting):
     stories: Stories
 
     async def take_up(self) -> None:
-        """Begin, or go on as after a start of the bot."""
-        await self.sit(self.scene.record)
+        """Begin, or go on as after a start of the bot: with what is stored of the scene, and nothing else."""
+        async with self.store.read() as connection:
+            records = await scenes.unended(connection)
+        await self.sit(next(one for one in records if one.id == self.scene.id))
         self.stories = Stories(self.store)
         self.recalling = Recalling(self.store, Recall(self.store), self.personas, SystemClock())
         self.prompter = Prompter(
@@ -271,7 +273,9 @@ class Evening(RuleBasedStateMachine):
     @precondition(lambda self: not self.untold and not any(CUT_MARK in one.text for one in self.entries))
     @rule()
     def the_bot_is_started_again(self) -> None:
+        before = self.entries
         self.do(self.table.take_up())
+        assert [one.id for one in self.entries] == [one.id for one in before], "the window begins elsewhere"
 
     def answer(self, slug: str, text: str, audience: str | None = None) -> None:
         """Have somebody asked, and answer."""
@@ -413,6 +417,18 @@ async def test_what_grows_while_a_cut_is_stored_fits_all_the_same(table: Playing
         table.scene.replace_entry(replace(last, text="rain " * 400, tokens=None, fingerprint=None))
     prompt = await asking
     assert table.server.billed(prompt.messages) + prompt.max_tokens <= CONTEXT
+
+
+async def test_a_restart_goes_on_with_the_window_as_it_was_cut(table: Playing) -> None:
+    await table.asked("wren")
+    await table.fill(CONTEXT)
+    cut = await table.asked("wren")
+    for _ in range(3):
+        await table.says("rain " * 30)
+    before = await table.asked("wren")
+    assert before.entries[0] == cut.entries[0], "it has grown since, and was not cut again"
+    await table.take_up()
+    assert (await table.asked("wren")).messages == before.messages
 
 
 async def test_cards_are_shortened_too_where_the_server_has_to_be_asked(table: Playing) -> None:
