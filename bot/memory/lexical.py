@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bot.memory.places import BUCKET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 REACHES = (0, 2, 8, 30)
 """How far neighbours count, in entries."""
@@ -37,7 +37,7 @@ _, _CLOSE, _WIDE, _WIDEST = (
     tuple(1 - distance / (reach + 1) for distance in range(reach + 1)) for reach in REACHES
 )
 _CLOSE_REACH, _WIDE_REACH, _WIDEST_REACH = REACHES[1:]
-_CLOSE_BY = [(offset, _CLOSE[abs(offset)]) for offset in range(-_CLOSE_REACH, _CLOSE_REACH + 1)]
+_CLOSE_SHARES = (*_CLOSE[:0:-1], *_CLOSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,65 +90,115 @@ class Scorer:
 
     def scored(self, bucket: int) -> dict[int, Scored]:
         """Score the entries of a bucket."""
-        rows = [row for row in range(bucket * BUCKET, (bucket + 1) * BUCKET) if row in self._lengths]
-        if not rows:
+        first = bucket * BUCKET
+        around = range(first - _CLOSE_REACH, first + BUCKET + _CLOSE_REACH)
+        lengths = [self._lengths.get(row) for row in around]
+        own = lengths[_CLOSE_REACH : _CLOSE_REACH + BUCKET]
+        there = [(place, length) for place, length in enumerate(own) if length is not None]
+        if not there:
             return {}
-        length = sum([self._lengths[row] for row in rows]) / len(rows)
-        wide_norm = self._norm(length, LENGTH_SHARE[2])
-        widest, near = self._around(rows[0], rows[len(rows) // 2], rows[-1])
-        return {row: self._one(row, near, wide_norm, widest) for row in rows}
-
-    def _around(self, first: int, middle: int, last: int) -> tuple[float, list[tuple[Word, list[int]]]]:
-        """Give the score at the widest reach, and the words near enough for the others, with their rows."""
-        widest = 0.0
-        near = []
+        length = sum([length for _, length in there]) / len(there)
+        sums = _Sums(lengths, length, self._norm)
+        middle = there[len(there) // 2][0]
         for word in self._words:
-            rows = word.rows
-            begin = bisect_left(rows, middle - _WIDEST_REACH)
-            end = bisect_right(rows, middle + _WIDEST_REACH, begin)
+            begin = bisect_left(word.rows, first + middle - _WIDEST_REACH)
+            end = bisect_right(word.rows, first + middle + _WIDEST_REACH, begin)
             if begin < end:
-                there = rows[begin:end]
-                count = sum([_WIDEST[abs(row - middle)] for row in there])
-                widest += word.telling * _saturated(count, SATURATION)
-                close = [row for row in there if first - _WIDE_REACH <= row <= last + _WIDE_REACH]
-                if close:
-                    near.append((word, close))
-        return widest, near
-
-    def _one(
-        self, row: int, near: Iterable[tuple[Word, Sequence[int]]], wide_norm: float, widest: float
-    ) -> Scored:
-        own_norm = self._norm(self._lengths[row], LENGTH_SHARE[0])
-        close_norm = self._norm(self._length_around(row), LENGTH_SHARE[1])
-        own = close = wide = proved = 0.0
-        for word, rows in near:
-            close_count = wide_count = 0.0
-            for other in rows:
-                distance = abs(other - row)
-                if distance <= _WIDE_REACH:
-                    wide_count += _WIDE[distance]
-                    if distance <= _CLOSE_REACH:
-                        close_count += _CLOSE[distance]
-                        if not distance:
-                            own += word.telling * _saturated(1.0, own_norm)
-            if wide_count:
-                wide += word.telling * _saturated(wide_count, wide_norm)
-                if close_count:
-                    close += word.telling * _saturated(close_count, close_norm)
-                    proved += word.evidence
-        return Scored((own, close, wide, widest), proved)
-
-    def _length_around(self, row: int) -> float:
-        total = shares = 0.0
-        for offset, share in _CLOSE_BY:
-            length = self._lengths.get(row + offset)
-            if length is not None:
-                total += share * length
-                shares += share
-        return total / shares
+                sums.add(word, [row - first for row in word.rows[begin:end]], middle)
+        return {first + place: sums.at(place) for place, _ in there}
 
     def _norm(self, length: float, share: float) -> float:
         return SATURATION * (1 - share + share * length / self._mean)
+
+
+class _Sums:
+    """What words say of the entries of one bucket: at each reach a number for each of its `BUCKET` places.
+
+    `lengths` are those of the bucket's entries and of `_CLOSE_REACH` before and behind it, `length` is the
+    mean of its own. `norm` is BM25's norm for a length and its share at a reach.
+    """
+
+    def __init__(
+        self, lengths: Sequence[int | None], length: float, norm: Callable[[float, float], float]
+    ) -> None:
+        self._lengths = lengths
+        self._norm = norm
+        self._wide_norm = norm(length, LENGTH_SHARE[2])
+        self._close_norms: dict[int, float] = {}
+        self._own = [0.0] * BUCKET
+        self._close = [0.0] * BUCKET
+        self._wide = [0.0] * BUCKET
+        self._widest = 0.0
+        self._proved = [0.0] * BUCKET
+
+    def add(self, word: Word, places: Sequence[int], middle: int) -> None:
+        """Add a word that stands in those places, counted from the first, up to `_WIDEST_REACH` off."""
+        count = sum([_WIDEST[abs(place - middle)] for place in places])
+        self._widest += word.telling * _saturated(count, SATURATION)
+        near = [place for place in places if -_WIDE_REACH <= place < BUCKET + _WIDE_REACH]
+        if near:
+            most, norm = word.telling * (SATURATION + 1), self._wide_norm
+            counts = _counted(_WIDE_BY, near)
+            self._wide = [
+                total + most * count / (count + norm) for total, count in zip(self._wide, counts, strict=True)
+            ]
+            close = [place for place in near if -_CLOSE_REACH <= place < BUCKET + _CLOSE_REACH]
+            if close:
+                self._add_close(word, close)
+
+    def at(self, place: int) -> Scored:
+        """Give what the words say of one entry."""
+        reaches = (self._own[place], self._close[place], self._wide[place], self._widest)
+        return Scored(reaches, self._proved[place])
+
+    def _add_close(self, word: Word, places: Sequence[int]) -> None:
+        for place, count in enumerate(_counted(_CLOSE_BY, places)):
+            if count:
+                self._close[place] += word.telling * _saturated(count, self._close_norm(place))
+                self._proved[place] += word.evidence
+        for place in places:
+            if 0 <= place < BUCKET:
+                own_norm = self._norm(self._lengths[_CLOSE_REACH + place] or 0, LENGTH_SHARE[0])
+                self._own[place] += word.telling * _saturated(1.0, own_norm)
+
+    def _close_norm(self, place: int) -> float:
+        known = self._close_norms.get(place)
+        if known is None:
+            length = _mean_around(self._lengths, place)
+            known = self._close_norms[place] = self._norm(length, LENGTH_SHARE[1])
+        return known
+
+
+def _mirrored(by_distance: Sequence[float]) -> list[float]:
+    """Give what counts at each distance for every offset from -2 * BUCKET to 2 * BUCKET."""
+    half = [*by_distance, *[0.0] * (2 * BUCKET + 1 - len(by_distance))]
+    return [*half[:0:-1], *half]
+
+
+def _seen_from(by_offset: Sequence[float], place: int) -> Sequence[float]:
+    """Give what counts in each place of a bucket for a word that stands in `place`."""
+    return by_offset[2 * BUCKET - place : 3 * BUCKET - place]
+
+
+def _counted(by_offset: Sequence[float], places: Sequence[int]) -> Sequence[float]:
+    """Add up for each place of a bucket what words count that stand in those places."""
+    counts, *others = [_seen_from(by_offset, place) for place in places]
+    for other in others:
+        counts = [count + more for count, more in zip(counts, other, strict=True)]
+    return counts
+
+
+_CLOSE_BY, _WIDE_BY = _mirrored(_CLOSE), _mirrored(_WIDE)
+
+
+def _mean_around(lengths: Sequence[int | None], place: int) -> float:
+    """Give the mean length around a place of a bucket; the lengths begin `_CLOSE_REACH` before the bucket."""
+    total = shares = 0.0
+    for share, length in zip(_CLOSE_SHARES, lengths[place : place + len(_CLOSE_SHARES)], strict=True):
+        if length is not None:
+            total += share * length
+            shares += share
+    return total / shares if shares else 0.0
 
 
 def _saturated(count: float, norm: float) -> float:

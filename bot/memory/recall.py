@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bot.memory import query
+from bot.memory.common import Common
 from bot.memory.lexical import AROUND, Scored, Scorer, Word, evidence, telling
 from bot.memory.places import BUCKET, Places
 from bot.memory.ranking import fused, weights_of, worth
@@ -29,7 +30,8 @@ ALL_HITS = 3000
 """Hits of all words. The most telling words come first; what is too common says little: twice as many found
 no more in a scene of 17,472 turns."""
 FEW_HITS = 500
-"""A word with fewer is counted at once. The others are counted only if there is room for any of them."""
+"""A word with fewer is read at once. The others are common: they are counted, if there is room for any of
+them, and read only if they are wanted."""
 MOST_PLACES = 40
 MOST_MEANT = 200
 """How many entries the search by meaning gives."""
@@ -39,6 +41,8 @@ LEAST_WEIGHT = 0.1
 """if meaning weighs at least this much: with less, nothing comes up there before what the words found."""
 SECOND_LOOK = 50
 """How many of the best, at least, are looked at again for how they were said."""
+AT_ONCE = 8
+"""Words or places that are worked at before the event loop goes on: for some 0.5 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Recall:
         self._store = store
         self._vectors = vectors
         self._embedding = embedding
+        self._common = Common()
 
     async def search(
         self,
@@ -87,17 +92,15 @@ class Recall:
         try:
             async with self._store.read() as connection:
                 sizes = await stored.sizes(connection, scene_ids)
-                words = await _words(connection, sizes, asked) if by_words else []
+                words = await _words(connection, sizes, asked, self._common.of(sizes)) if by_words else []
                 scorer = Scorer(words)
                 places = await _places(words)
                 scored = await _scored(connection, scorer, places)
-            meant = await meaning
+            near = await meaning
         finally:
             meaning.cancel()
             await asyncio.gather(meaning, return_exceptions=True)
         async with self._store.read() as connection:
-            rows = await stored.rows_of(connection, list(meant)) if meant else {}
-            near = {rows[entry_id]: cosine for entry_id, cosine in meant.items() if entry_id in rows}
             weights = weights_of(text, len(asked))
             if weights.meaning >= LEAST_WEIGHT or not places:
                 scored |= await _scored(connection, scorer, _meant(near, places))
@@ -118,65 +121,62 @@ class Recall:
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
 
     async def _by_meaning(self, scene_ids: Sequence[int], text: str, *, wanted: bool) -> dict[int, float]:
-        """Give the nearest entries in meaning, by id, with their cosine."""
+        """Give the nearest entries in meaning, by row, with their cosine."""
         if not wanted or self._vectors is None or self._embedding is None:
             return {}
         vectors = await self._embedding.query(text[: query.MOST_CHARACTERS])
-        return dict(await self._vectors.search(scene_ids, vectors, MOST_MEANT)) if vectors else {}
+        meant = await self._vectors.search(scene_ids, vectors, MOST_MEANT) if vectors else []
+        if not meant:
+            return {}
+        async with self._store.read() as connection:
+            rows = await stored.rows_of(connection, [entry_id for entry_id, _ in meant])
+        return {rows[entry_id]: cosine for entry_id, cosine in meant if entry_id in rows}
 
 
-async def _words(connection: Connection, sizes: Mapping[int, int], words: Sequence[str]) -> list[Word]:
-    """Give words with their places, the most telling first, as many as `ALL_HITS` allows."""
+async def _words(
+    connection: Connection, sizes: Mapping[int, int], words: Sequence[str], common: dict[str, int]
+) -> list[Word]:
+    """Give words with their places, the most telling first, as many as `ALL_HITS` allows.
+
+    `common` are the counts known of common words in these scenes; what is found out is added.
+    """
     scene_ids, entries = list(sizes), sum(sizes.values())
-
-    async def hits(numbers: Sequence[int]) -> dict[int, list[int]]:
-        found = await stored.hits(connection, scene_ids, [words[number] for number in numbers], MOST_HITS)
-        return dict(zip(numbers, found, strict=True))
-
-    if entries <= MOST_HITS:  # so few that to read where the words are costs less than to count them first
-        rows = await hits(range(len(words)))
-        counts = [len(rows[number]) for number in range(len(words))]
-        wanted = _affordable(counts)
-    else:
-        counts = await _counts(connection, scene_ids, words)
-        wanted = _affordable(counts)
-        rows = await hits(wanted)
+    few = MOST_HITS + 1 if entries <= MOST_HITS else FEW_HITS  # of few entries no word is common
+    rare = [word for word in words if word not in common]
+    rows = dict(zip(rare, await stored.hits(connection, scene_ids, rare, few), strict=True))
+    common |= {word: FEW_HITS for word in rare if len(rows[word]) >= few}
+    counts = {word: common[word] if word in common else len(rows[word]) for word in words}
+    uncounted = [word for word in words if common.get(word) == FEW_HITS]
+    if uncounted and ALL_HITS - sum(counts[word] for word in words if word not in common) >= FEW_HITS:
+        found = await stored.counts(connection, scene_ids, uncounted, MOST_HITS)
+        counts |= zip(uncounted, found, strict=True)
+        common |= zip(uncounted, found, strict=True)
+    wanted = _affordable(counts)
+    if left := [word for word in wanted if word in common]:
+        rows |= zip(left, await stored.hits(connection, scene_ids, left, MOST_HITS), strict=True)
     return [
-        Word(rows[number], telling(counts[number], entries), evidence(counts[number], entries))
-        for number in wanted
+        Word(rows[word], telling(counts[word], entries), evidence(counts[word], entries)) for word in wanted
     ]
 
 
-def _affordable(counts: Sequence[int]) -> list[int]:
-    """Give the words, by their places, whose hits are looked at: the rarest first, and at least one."""
-    wanted: list[int] = []
+def _affordable(counts: Mapping[str, int]) -> list[str]:
+    """Give the words whose hits are looked at: the rarest first, and at least one."""
+    wanted: list[str] = []
     budget = ALL_HITS
-    for number in sorted(range(len(counts)), key=lambda one: counts[one]):
-        if counts[number] and (counts[number] <= budget or not wanted):
-            wanted.append(number)
-            budget -= counts[number]
+    for word in sorted(counts, key=lambda one: counts[one]):
+        if counts[word] and (counts[word] <= budget or not wanted):
+            wanted.append(word)
+            budget -= counts[word]
     return wanted
 
 
-async def _counts(connection: Connection, scene_ids: Sequence[int], words: Sequence[str]) -> list[int]:
-    """Count the entries that have each word, and common ones only as far as there is room for their hits."""
-    counts = await stored.counts(connection, scene_ids, words, FEW_HITS)
-    common = [number for number, count in enumerate(counts) if count >= FEW_HITS]
-    left = ALL_HITS - sum(count for count in counts if count < FEW_HITS)
-    if common and left >= FEW_HITS:
-        most = min(MOST_HITS, left + 1)
-        more = await stored.counts(connection, scene_ids, [words[number] for number in common], most)
-        for number, count in zip(common, more, strict=True):
-            counts[number] = count
-    return counts
-
-
 async def _places(words: Sequence[Word]) -> list[int]:
-    """Give the buckets that have most of the words, letting the event loop go on after each word."""
+    """Give the buckets that have most of the words, letting the event loop go on every now and then."""
     places = Places(words)
-    for word in words:
+    for number, word in enumerate(words, 1):
         places.add(word)
-        await asyncio.sleep(0)
+        if not number % AT_ONCE:
+            await asyncio.sleep(0)
     return places.best(MOST_PLACES)
 
 
@@ -194,13 +194,14 @@ def _around(bucket: int) -> tuple[int, int]:
 
 
 async def _scored(connection: Connection, scorer: Scorer, buckets: Sequence[int]) -> dict[int, Scored]:
-    """Score the entries of those buckets, letting the event loop go on after each of them."""
+    """Score the entries of those buckets, letting the event loop go on every now and then."""
     found: dict[int, Scored] = {}
     if buckets:
         scorer.know(await stored.lengths(connection, [_around(bucket) for bucket in buckets]))
-    for bucket in buckets:
+    for number, bucket in enumerate(buckets, 1):
         found |= scorer.scored(bucket)
-        await asyncio.sleep(0)
+        if not number % AT_ONCE:
+            await asyncio.sleep(0)
     return found
 
 
