@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from bot.prompt.loops import Loop
 from bot.prompt.marks import Mark, MarkReader, without_open_mark
 from bot.prompt.text import table_name
 
@@ -37,16 +38,19 @@ class AnswerFilter:
     def __init__(self, speaker: str, others: Iterable[str] = ()) -> None:
         self._labels = _Labels(speaker, others)
         self._marks = MarkReader()
+        self._loop = Loop()
         self._kept = ""  # whole lines of the answer
         self._line = ""  # the output on the line after them
         self._length = 0
         self.done = False
+        self.circled = False
+        """Whether it went round in circles, and was ended for that."""
 
     def feed(self, text: str) -> str:
         """Take the next piece of output and give what may be shown of the answer so far.
 
         What might still turn out to be a name or a tag is held back. The text may get shorter once: when the
-        end of a thought appears whose beginning was not seen.
+        end of a thought appears whose beginning was not seen, or a passage is said over and over.
         """
         if not self.done:
             self._take(text[: LONGEST_OUTPUT - self._length])
@@ -62,8 +66,12 @@ class AnswerFilter:
         `reason` is the request's `finish_reason`: after `length` an unfinished last sentence is left out, or
         marked as unfinished where it is most of the answer.
         """
-        said = self._read(self._marks.rest)[2].strip()
-        return _completed(said) if reason == "length" and not self.done and said else said
+        said = self._read(self._marks.rest)[2]
+        if not self.done:
+            self._judge(said, ended=True)
+            unfinished = reason == "length" and not self.circled
+            said = _completed(self._kept.strip()) if unfinished and said.strip() else self._kept
+        return said.strip()
 
     def _take(self, text: str) -> None:
         self._length += len(text)
@@ -72,12 +80,19 @@ class AnswerFilter:
                 self._pass(piece)
             else:
                 self._kept, self._line, said, ended = self._read(piece)
-                if ended:
-                    self._end(said)
+                self._judge(said, ended=ended)
             if self.done:
                 return
         _, _, said, ended = self._read(self._marks.rest)
-        if ended or self._length == LONGEST_OUTPUT:
+        ended = ended or self._length == LONGEST_OUTPUT
+        self._judge(said if ended else without_open_mark(said), ended=ended)
+
+    def _judge(self, said: str, *, ended: bool) -> None:
+        """End the answer where somebody else would speak, or where it has begun to go round in circles."""
+        if (once := self._loop.look(said, whole=ended)) is not None:
+            self.circled = True
+            self._end(_completed(said[:once].strip()))
+        elif ended:
             self._end(said)
 
     def _pass(self, mark: Mark) -> None:

@@ -39,7 +39,7 @@ class Parrots:
 async def said_by(backend: Backend, asked: ChatRequest, called: str) -> str:
     """Give what a model says without its thoughts; `called` is what it may put in front as if it were a name.
 
-    Raises BackendError where the server fails.
+    What goes round in circles is nothing. Raises BackendError where the server fails.
     """
     answer, reason = AnswerFilter(called), None
     async with contextlib.aclosing(backend.stream(asked)) as deltas:
@@ -48,7 +48,8 @@ async def said_by(backend: Backend, asked: ChatRequest, called: str) -> str:
             reason = delta.finish_reason or reason
             if answer.done:
                 break
-    return answer.finish(reason)
+    said = answer.finish(reason)
+    return "" if answer.circled else said
 
 
 def _is_marked(path: Path) -> bool:

@@ -174,7 +174,13 @@ PIECES = st.sampled_from(
         ),
     )
 )
-OUTPUTS = st.one_of(st.lists(PIECES, max_size=30).map("".join), st.text(max_size=80))
+OUTPUTS = st.one_of(
+    st.lists(PIECES, max_size=30).map("".join),
+    st.text(max_size=80),
+    st.tuples(st.lists(PIECES, max_size=4), st.lists(PIECES, min_size=1, max_size=4)).map(
+        lambda parts: "".join([*parts[0], *parts[1] * 30])
+    ),
+)
 
 
 @given(output=OUTPUTS, data=st.data())
@@ -215,7 +221,7 @@ def test_no_line_of_somebody_else_and_no_thought_is_ever_shown(output: str) -> N
 
 
 @given(
-    output=st.lists(st.sampled_from(["Come in. ", "\n", "Annabel ", "*smiles* ", "Marta", "é "]), max_size=20)
+    output=st.lists(st.sampled_from(["Come in. ", "\n", "Annabel ", "*smiles* ", "Marta", "é "]), max_size=11)
 )
 def test_what_was_shown_stays(output: list[str]) -> None:
     answer = AnswerFilter("Marta", PLAYERS_AND_CAST)
@@ -256,11 +262,51 @@ def test_a_player_who_bears_the_characters_name_does_not_silence_it() -> None:
 
 def test_an_endless_output_ends() -> None:
     answer = AnswerFilter("Marta", PLAYERS_AND_CAST)
-    for _ in range(LONGEST_OUTPUT // 10_000 + 1):
-        answer.feed("na " * 4000)
+    for first in range(0, LONGEST_OUTPUT, 10_000):
+        answer.feed(" ".join(map(str, range(first, first + 10_000))))
 
     assert answer.done
     assert len(answer.finish()) <= LONGEST_OUTPUT
+
+
+# What SmolLM2-135M-Instruct answered at this table, and went on with until its tokens were spent.
+CIRCLES = {
+    "You need a bell. You need a letter. You need a message. " * 4: (
+        "You need a bell. You need a letter. You need a message."
+    ),
+    "The room is empty. There's only a single piece of paper. It's a small piece of a" + " piece of a" * 40: (
+        "The room is empty. There's only a single piece of paper."
+    ),
+    "I have a very short story. The story is just.\n\n" + "The story is just.\n\n" * 30: (
+        "I have a very short story. The story is just."
+    ),
+    "It's a sign" + " of the end of the night, and the end of the day. It's a sign" * 9: (
+        "It's a sign of the end of the night, and the end of the day."
+    ),
+    "我不知道。" * 30: "我不知道。",
+}
+
+
+@pytest.mark.parametrize("output", CIRCLES)
+def test_an_answer_that_goes_round_in_circles_ends_where_they_begin(output: str) -> None:
+    answer = AnswerFilter("Marta", PLAYERS_AND_CAST)
+    fed = next(place for place, letter in enumerate(output, 1) if answer.feed(letter) and answer.done)
+
+    assert fed < 300  # whoever waits for a slow model does not wait for the rest
+    assert answer.finish("length") == told(output) == CIRCLES[output]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "No, no, no, no, no! Not in my kitchen!",
+        "Ha ha ha ha ha ha ha ha.",
+        "Row, row, row your boat. Row, row, row your boat.",
+        "The bell tolls for them. It is quiet.\nThe bell tolls for them. Rain.\nThe bell tolls for them. So?",
+    ],
+)
+def test_a_refrain_is_no_circle(output: str) -> None:
+    assert told(output) == output
 
 
 @pytest.mark.parametrize(

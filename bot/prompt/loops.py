@@ -1,0 +1,60 @@
+"""Noticing that a model goes round in circles: small ones do, until their tokens are spent. Pure."""
+
+from __future__ import annotations
+
+import re
+
+LEAST, TIMES = 24, 3
+"""Words that go round, and how often they do, before it counts: a refrain and "no, no, no" are no circle."""
+LONGEST = 60
+"""Words of the longest passage whose return is noticed."""
+
+_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"  # Thai, Lao, Japanese, Chinese: a word for each letter
+_WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w)+")
+
+
+class Loop:
+    """Looks at one answer while it is written, for a passage that is said over and over."""
+
+    def __init__(self) -> None:
+        self._read = ""
+        self._reset()
+
+    def look(self, text: str, *, whole: bool = False) -> int | None:
+        """Give how much of a text that goes round in circles says things once, in characters; else None.
+
+        A text that goes on from the last one is read on from there. Unless it is the `whole` text, its last
+        word may not be finished and does not count: so it ends at the same place however it comes in.
+        """
+        if not text.startswith(self._read):
+            self._reset()
+        end, second = len(self._read), None
+        for found in _WORD.finditer(text, end):
+            if second is not None or (found.end() == len(text) and not whole):
+                break
+            end = found.end()
+            self._starts.append(found.start())
+            second = self._add(found[0].casefold())
+        self._read = text[:end]
+        return None if second is None else self._starts[second]
+
+    def _reset(self) -> None:
+        """Begin anew, with a text of which nothing was read."""
+        self._read = ""
+        self._words: list[str] = []
+        self._starts: list[int] = []
+        self._same = [0] * (LONGEST + 1)  # words up to the last that equal the one so many words before
+
+    def _add(self, word: str) -> int | None:
+        """Take the next word; give the place of the one where a passage begins for the second time."""
+        self._words.append(word)
+        count = len(self._words)
+        for length in range(1, min(LONGEST, count - 1) + 1):
+            if self._words[-1 - length] != word:
+                self._same[length] = 0
+                continue
+            self._same[length] += 1
+            round_and_round = self._same[length] + length
+            if round_and_round >= max(LEAST, TIMES * length):
+                return count - self._same[length]
+        return None
