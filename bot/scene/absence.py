@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from bot.prompt.speech import in_character
 from bot.store import log
+from bot.store.records import EntryKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -104,9 +105,12 @@ class Absence:
         said = [one.said for one in reversed(standing.values()) if one.said]
         async with self._table.store.read() as connection:
             new = await log.unclaimed(connection, [one.message_id for one in said])
+        names = {one.author_id: one.speaker for one in scene.window.entries if one.kind is EntryKind.PLAYER}
         for one in said:
             if one.message_id in new and one.message_id > scene.record.heard_from:
-                await self._table.hear(one, missed=True)
+                # The history gives accounts' names, not what members are called on the server.
+                known = replace(one, author_name=names.get(one.author_id, one.author_name))
+                await self._table.hear(known, missed=True)
 
     async def _change(self, scene: Scene, shown: Sequence[Shown], standing: dict[int, Standing]) -> None:
         for one in shown:

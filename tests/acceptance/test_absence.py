@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from bot.rehearsal.messages import Message
 from bot.rehearsal.permissions import Permission
 from tests.acceptance.tabletop import Tabletop
 from tests.acceptance.test_inside import Evening
@@ -80,11 +79,12 @@ async def test_where_nothing_was_touched_the_prompt_goes_on_as_it_was(
     table: Tabletop, model: ScriptedModelServer
 ) -> None:
     evening = Evening(table, model)
+    fay = table.guild.add_member("Fay", nick="Quickfoot")  # the history does not tell what she is called here
     async with table.bot(model.url):
         await table.start_scene()
-        slip = (await evening.plays(table.ann, f"<@{table.bob.id}>, I open the dor.")).said
-        await table.room.edit(slip, f"<@{table.bob.id}>, I open the door.")
-        await table.until(lambda: "door" in str(table.stored()))
+        slip = (await evening.plays(table.ann, f"<@{fay.id}>, I open the dor.")).said
+        await table.room.edit(slip, f"<@{fay.id}>, I open the door.")
+        await table.until(lambda: table.stored() == ["Quickfoot, I open the door."])
         await table.says(table.bob, "// a word among us")
         before = await evening.plays(table.bob, KEY)
         log = table.query("SELECT * FROM entries")
@@ -150,11 +150,12 @@ async def test_an_answer_in_two_messages_goes_with_the_second_of_them(
 ) -> None:
     async with table.bot(model.url):
         await table.start_scene()
-        model.script.append(Answer("The stair winds down and down. " * 90))
+        steps = "".join(f"Step {number} down is worn and wet. " for number in range(1, 80))
+        model.script.append(Answer(f"The stair winds. {steps}"))
         await table.says(table.ann, "I go down.")
         await table.until(lambda: bool(entries(table, "answer")))
         await table.at_rest()
-        first, second = shown_as(table, "The stair winds")
+        first, second = [one for one in table.room.messages(table.campaign) if "Step " in one.content]
     await table.room.delete(first)
     async with table.bot(model.url):
         await table.until(lambda: first.id not in known_messages(table))
@@ -162,10 +163,6 @@ async def test_an_answer_in_two_messages_goes_with_the_second_of_them(
     await table.room.delete(second)
     async with table.bot(model.url):
         await table.until(lambda: not entries(table, "answer"))
-
-
-def shown_as(table: Tabletop, beginning: str) -> list[Message]:
-    return [one for one in table.room.messages(table.campaign) if one.content.startswith(beginning)]
 
 
 def known_messages(table: Tabletop) -> list[int]:
@@ -227,6 +224,21 @@ async def test_a_whisper_stays_though_it_is_not_in_the_channel(
     async with table.bot(model.url):
         await table.until(lambda: MAP not in table.stored())
     assert table.query("SELECT text FROM entries WHERE audience IS NOT NULL") == whispered
+
+
+async def test_who_spoke_while_the_bot_was_away_is_called_as_before(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    evening = Evening(table, model)
+    fay = table.guild.add_member("Fay", nick="Quickfoot")
+    async with table.bot(model.url):
+        await table.start_scene()
+        await evening.plays(fay, "I run ahead.")
+    await table.says(fay, "I am there.")
+    async with table.bot(model.url):
+        await table.until(lambda: len(table.stored()) == 2)
+        played = await evening.plays(table.ann, "Wait for me!")
+    assert "Quickfoot: I am there." in text(played.sent)
 
 
 async def test_what_was_missed_is_made_up_for_though_the_first_attempt_failed(
