@@ -1,6 +1,6 @@
 """The openai client, set up for servers that may be down the hall, slow, or wrong.
 
-Importing this module imports openai and httpx2 (0.5 s and 15 MiB beside the rest of the bot), so nothing
+Importing this module imports openai and httpx2 (0.1 s and 4 MiB beside the rest of the bot), so nothing
 imports it at start: `OpenAIServer.warm` does, in a thread, once the bot is ready.
 
 `AsyncOpenAI.post` is used rather than `chat.completions.create`: the latter walks every message through its
@@ -17,7 +17,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import httpx2
-import openai
+
+from bot.model.bare_import import put_off
+
+# openai itself imports a client for everything that OpenAI sells, and the shapes of what each sends and
+# reads: 320 ms and 10 MiB. Of all that a chat needs these, which are public, but not where they stand.
+with put_off("openai", "openai.lib", "openai.types", "openai.types.shared"):
+    from openai._client import AsyncOpenAI, AsyncStream
+    from openai._exceptions import (
+        APIConnectionError,
+        APIError,
+        APIStatusError,
+        APITimeoutError,
+        OpenAIError,
+    )
 
 from bot.model.failures import broke_off, failed_in_stream, no_answer, not_a_model_server, too_slow
 from bot.model.routes import IDLE_CONNECTION_S, MAX_ANSWER, MAX_BODY, RefusedError, TooMuchError
@@ -27,7 +40,7 @@ if TYPE_CHECKING:
     from bot.model.address import ServerAddress
     from bot.model.routes import Timeouts
 
-_Stream = openai.AsyncStream[object]
+_Stream = AsyncStream[object]
 
 
 class ChatClient:
@@ -40,7 +53,7 @@ class ChatClient:
 
     async def greet(self) -> None:
         """Make one small request: what the client sets up on first use must not delay the first turn."""
-        with contextlib.suppress(openai.OpenAIError):
+        with contextlib.suppress(OpenAIError):
             await self._client.get("/models", cast_to=httpx2.Response)
 
     async def chunks(
@@ -75,9 +88,9 @@ class ChatClient:
                     stream=True,
                     stream_cls=_Stream,
                 )
-        except openai.APIStatusError as error:
+        except APIStatusError as error:
             raise RefusedError(error.status_code, error.response.text[:65_536]) from None
-        except (openai.APIError, TimeoutError, TooMuchError) as error:
+        except (APIError, TimeoutError, TooMuchError) as error:
             raise self._explain(error, begun=False) from None
         kind = stream.response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "text/event-stream":
@@ -95,25 +108,25 @@ class ChatClient:
                 chunk = await anext(stream)
         except StopAsyncIteration:
             return None
-        except (openai.APIError, TimeoutError, ValueError, RecursionError) as error:
+        except (APIError, TimeoutError, ValueError, RecursionError) as error:
             raise self._explain(error, begun=deadline is None) from None
         return chunk if isinstance(chunk, dict) else {}
 
     def _explain(self, error: Exception, *, begun: bool) -> BackendError:
         name, times = self._name(), self._timeouts
         match error:
-            case TimeoutError() | openai.APITimeoutError() if begun:
+            case TimeoutError() | APITimeoutError() if begun:
                 return too_slow(name, times.between_tokens, "did not go on with its answer")
             case TimeoutError():
                 return too_slow(name, times.first_token, "did not begin to answer")
-            case openai.APIConnectionError():
+            case APIConnectionError():
                 return broke_off(name) if begun else no_answer(name, error.__cause__)
-            case openai.APIError():
+            case APIError():
                 return failed_in_stream(name, error.body)
         return not_a_model_server(name, error.found if isinstance(error, TooMuchError) else "broken JSON")
 
 
-def _make_client(address: ServerAddress, timeouts: Timeouts) -> openai.AsyncOpenAI:
+def _make_client(address: ServerAddress, timeouts: Timeouts) -> AsyncOpenAI:
     """Build a client that never retries by itself.
 
     The next server in line is better than the same one again, and a retry has its prompt evaluated twice.
@@ -133,7 +146,7 @@ def _make_client(address: ServerAddress, timeouts: Timeouts) -> openai.AsyncOpen
         # Reading the machine's certificates takes 25 ms; a plain http server has none to be checked.
         verify=encrypted,
     )
-    return openai.AsyncOpenAI(
+    return AsyncOpenAI(
         base_url=address.api,
         api_key="none",  # the client insists on one; what is sent is the header below
         default_headers={
