@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 LEAST, TIMES = 24, 3
 """Words that go round, and how often they do, before it counts: a refrain and "no, no, no" are no circle."""
 LONGEST = 60
 """Words of the longest passage whose return is noticed."""
+STRETCH, FEW = 32, 8
+"""So many words in a row that are no more than a few different ones go round, too: prose has twenty."""
 
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"  # Thai, Lao, Japanese, Chinese: a word for each letter
 _WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w)+")
@@ -44,11 +47,14 @@ class Loop:
         self._words: list[str] = []
         self._starts: list[int] = []
         self._same = [0] * (LONGEST + 1)  # words up to the last that equal the one so many words before
+        self._latest: Counter[str] = Counter()  # of the last stretch
 
     def _add(self, word: str) -> int | None:
-        """Take the next word; give the place of the one where a passage begins for the second time."""
+        """Take the next word; give the place of that from which on nothing new is said, if there is one."""
         self._words.append(word)
         count = len(self._words)
+        if self._has_few_words():
+            return self._all_said_by(count - STRETCH)
         for length in range(1, min(LONGEST, count - 1) + 1):
             if self._words[-1 - length] != word:
                 self._same[length] = 0
@@ -58,3 +64,18 @@ class Loop:
             if round_and_round >= max(LEAST, TIMES * length):
                 return count - self._same[length]
         return None
+
+    def _has_few_words(self) -> bool:
+        """Take note of the last word; tell whether it ends a stretch of only a few different ones."""
+        self._latest[self._words[-1]] += 1
+        if len(self._words) > STRETCH:
+            gone = self._words[-1 - STRETCH]
+            self._latest[gone] -= 1
+            if not self._latest[gone]:
+                del self._latest[gone]
+        return len(self._words) >= STRETCH and len(self._latest) <= FEW
+
+    def _all_said_by(self, first: int) -> int:
+        """Give the place after the word with which a stretch has said the last of its different ones."""
+        found = {word: place for place, word in reversed(list(enumerate(self._words[first:], first)))}
+        return min(max(found.values()) + 1, len(self._words) - 1)

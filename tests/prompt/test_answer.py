@@ -284,6 +284,10 @@ CIRCLES = {
         "It's a sign of the end of the night, and the end of the day."
     ),
     "我不知道。" * 30: "我不知道。",
+    "A sword is raised, and the sword is raised again, and a sword is raised, and the sword is raised, and a "
+    "sword is raised again, and the sword is raised again, and a sword is raised again, and the sword is": (
+        "A sword is raised, and the sword is raised…"
+    ),
 }
 
 
