@@ -33,7 +33,6 @@ from bot.memory.recall import Recall
 from bot.memory.vectors import Vectors
 from bot.model.embeddings import EmbeddingModel, EmbeddingServer
 from bot.store import log, scenes
-from bot.store import recall as index
 from bot.store.records import Entry, EntryKind, Mode, SceneRecord, SceneState
 from bot.store.store import Store
 
@@ -165,9 +164,7 @@ def ways(
         assert vectors is not None
         assert embedding is not None
         hits = await vectors.search([scene_id], await embedding.query(asked), LOOKED_AT)
-        async with store.read() as connection:
-            rows = await index.rows_of(connection, [one for one, _ in hits])
-        return [rows[one] & 0xFFFFFFFF for one, _ in hits]
+        return [near.row & 0xFFFFFFFF for near in hits]
 
     async def words_alone(scene_id: int, asked: str) -> list[int]:
         return [hit.entry.seq for hit in await recall.search([scene_id], asked, LOOKED_AT, by_meaning=False)]

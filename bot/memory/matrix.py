@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,35 +17,44 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
-PIECE = 384 * 1024
-"""Numbers that are multiplied at once: OpenBLAS does it in one thread. From 460,800 numbers on it wakes all
-of its threads, which on two busy cores took thirty times as long."""
-BLOCK = 4 * PIECE
-"""Numbers that are converted at once. Between two blocks the interpreter's lock has to be had back from
-whoever works meanwhile: with blocks of one piece, a search beside a busy event loop took twice as long as
-alone, with these a tenth longer. Larger ones do not stay in the processor's cache."""
-FIRST_ROWS = 64
+FIRST_ROOM = 64
+"""As many as the first block has room for; each further block doubles the room. Before each block the
+interpreter's lock has to be had back from whoever works meanwhile, so there should be few."""
 LEVEL = 30
 """Scores from which the mean and spread of a model's cosines are known well enough."""
 
 
+class Near(NamedTuple):
+    """An entry that is near in meaning: its id, its row (`scene_id << 32 | seq`), and the cosine."""
+
+    entry_id: int
+    row: int
+    cosine: float
+
+
 class Matrix:
-    """Rows of int8 with a scale each. Safe to search in one thread while another one adds and removes.
+    """Vectors of int8 with a scale each. Safe to search in one thread while another one adds and removes.
 
     While it is being filled from the database, what `put` and `remove` say is newer than what is read.
+    A vector that was taken out leaves a gap, with the id 0.
     """
 
     def __init__(self) -> None:
         self._blocks: list[_Block] = []
+        self._count = 0
         self._dimensions = 0
+        self._ids = np.empty(0, dtype=np.int64)
+        self._rows = np.empty(0, dtype=np.int64)
+        self._scales = np.empty(0, dtype=np.float32)
         self._highest = 0
         self._touched: set[int] | None = set()
         self._lock = threading.Lock()
 
     @property
     def size(self) -> int:
-        """Give the bytes that it takes."""
-        return sum(block.size for block in self._blocks)
+        """Give the bytes that it takes. Room that no vector came to is not taken from the machine yet."""
+        beside = self._ids.itemsize + self._rows.itemsize + self._scales.itemsize
+        return self._count * (self._dimensions + beside)
 
     def put(self, row: VectorRow) -> None:
         """Add the vector of an entry, in place of the one it has."""
@@ -78,18 +87,16 @@ class Matrix:
         """Give every entry and the cosine between it and the query, which has length 1."""
         values = np.array(query, dtype=np.float32)
         with self._lock:
-            blocks = [(block, block.rows) for block in self._blocks]
-        if len(values) != self._dimensions:  # so it is without blocks
-            return Hits.none()
-        largest = max((rows for _, rows in blocks), default=0)
-        scratch = np.empty((largest, self._dimensions), dtype=np.float32)
-        cosines = np.empty(sum(rows for _, rows in blocks), dtype=np.float32)
-        begin = 0
-        for block, rows in blocks:
-            block.multiply(rows, values, scratch, cosines[begin : begin + rows])
-            begin += rows
-        cosines *= np.concatenate([block.scales[:rows] for block, rows in blocks])
-        return Hits(np.concatenate([block.ids[:rows] for block, rows in blocks]), cosines)
+            if len(values) != self._dimensions:  # so it is without vectors
+                return Hits.none()
+            count = self._count
+            found = Hits(self._ids[:count], self._rows[:count], np.empty(count, dtype=np.float32))
+            scales, blocks = self._scales[:count], [(block, block.count) for block in self._blocks]
+        for block, size in reversed(blocks):  # the largest first: whoever works now may be idle later
+            count -= size
+            block.multiply(size, values, found.cosines[count : count + size])
+        np.multiply(found.cosines, scales, out=found.cosines)
+        return found
 
     def _append(self, rows: Sequence[VectorRow]) -> None:
         if not self._dimensions and rows:
@@ -97,113 +104,117 @@ class Matrix:
         rows = [row for row in rows if len(row.int8) == self._dimensions]
         while rows:
             if not self._blocks or self._blocks[-1].is_full:
-                there = sum(block.rows for block in self._blocks)
-                most = BLOCK // PIECE * _piece(self._dimensions)
-                room = min(most, max(FIRST_ROWS, there))
-                self._blocks.append(_Block(room, self._dimensions))
-            taken = self._blocks[-1].append(rows)
-            self._highest = max(self._highest, *(row.entry_id for row in rows[:taken]))
-            rows = rows[taken:]
+                self._grow(max(FIRST_ROOM, self._count, len(rows)))
+            taken = rows[: self._blocks[-1].append([row.int8 for row in rows])]
+            place = slice(self._count, self._count + len(taken))
+            self._ids[place] = [row.entry_id for row in taken]
+            self._rows[place] = [row.row for row in taken]
+            self._scales[place] = [row.scale for row in taken]
+            self._count += len(taken)
+            self._highest = max(self._highest, *(row.entry_id for row in taken))
+            rows = rows[len(taken) :]
+
+    def _grow(self, room: int) -> None:
+        self._blocks.append(_Block(room, self._dimensions))
+        more = (0, room)
+        # New arrays: a search in another thread goes on with the ones that it has.
+        self._ids, self._rows = np.pad(self._ids, more), np.pad(self._rows, more)
+        self._scales = np.pad(self._scales, more)
 
     def _take_out(self, entry_id: int) -> None:
-        for block in self._blocks:
-            block.remove(entry_id)
+        for place in np.flatnonzero(self._ids[: self._count] == entry_id).tolist():
+            self._ids[place] = 0
+            self._scales[place] = 0.0
+            begin = 0
+            for block in self._blocks:
+                if begin <= place < begin + block.count:
+                    block.clear(place - begin)
+                begin += block.count
 
 
 class _Block:
-    """Some rows of the matrix. A row whose id is 0 was taken out."""
+    """Some vectors of the matrix.
+
+    In memory it lies on its side: the first numbers of all vectors, then the second ones. That way NumPy
+    takes int8 as it is, in one call that never waits for the interpreter's lock, and as fast as OpenBLAS is
+    after a conversion to float32, for which there would have to be room.
+    """
 
     def __init__(self, room: int, dimensions: int) -> None:
-        self.rows = 0
-        self._int8 = np.zeros((room, dimensions), dtype=np.int8)
-        self.scales = np.zeros(room, dtype=np.float32)
-        self.ids = np.zeros(room, dtype=np.int64)
+        self.count = 0
+        self._int8 = np.zeros((dimensions, room), dtype=np.int8)
 
     @property
     def is_full(self) -> bool:
-        return self.rows == len(self.ids)
+        return self.count == self._int8.shape[1]
 
-    @property
-    def size(self) -> int:
-        return self._int8.nbytes + self.scales.nbytes + self.ids.nbytes
+    def append(self, vectors: Sequence[bytes]) -> int:
+        """Add as many of the vectors as there is room for, and say how many."""
+        vectors = vectors[: self._int8.shape[1] - self.count]
+        numbers = np.frombuffer(b"".join(vectors), dtype=np.int8).reshape(len(vectors), -1)
+        self._int8[:, self.count : self.count + len(vectors)] = numbers.T
+        self.count += len(vectors)
+        return len(vectors)
 
-    def append(self, rows: Sequence[VectorRow]) -> int:
-        """Add as many of the rows as there is room for, and say how many."""
-        rows = rows[: len(self.ids) - self.rows]
-        place = slice(self.rows, self.rows + len(rows))
-        numbers = np.frombuffer(b"".join(row.int8 for row in rows), dtype=np.int8)
-        self._int8[place] = numbers.reshape(len(rows), -1)
-        self.scales[place] = [row.scale for row in rows]
-        self.ids[place] = [row.entry_id for row in rows]
-        self.rows += len(rows)
-        return len(rows)
+    def clear(self, place: int) -> None:
+        """Overwrite a vector."""
+        self._int8[:, place] = 0
 
-    def remove(self, entry_id: int) -> None:
-        for row in np.flatnonzero(self.ids[: self.rows] == entry_id):
-            self.ids[row] = 0
-            self.scales[row] = 0.0
-            self._int8[row] = 0
-
-    def multiply(self, rows: int, query: Floats, scratch: Floats, products: Floats) -> None:
-        """Multiply rows and the query, without the scales."""
-        np.copyto(scratch[:rows], self._int8[:rows])
-        piece = _piece(len(query))
-        even = rows // piece * piece
-        shape = (-1, piece, len(query))
-        if even:
-            np.matmul(scratch[:even].reshape(shape), query, out=products[:even].reshape(shape[:2]))
-        if even < rows:
-            np.matmul(scratch[even:rows], query, out=products[even:])
-
-
-def _piece(dimensions: int) -> int:
-    """Give the rows of one piece."""
-    return max(1, PIECE // dimensions)
+    def multiply(self, count: int, query: Floats, products: Floats) -> None:
+        """Multiply so many vectors and the query, without the scales."""
+        np.einsum("n,nv->v", query, self._int8[:, :count], dtype=np.float32, out=products)
 
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """Entries and their cosines, in no order."""
+    """Entries, their rows and their cosines, in no order."""
 
     ids: Ids
+    rows: Ids
     cosines: Floats
 
     @classmethod
     def none(cls) -> Hits:
         """Give an empty one."""
-        return cls(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+        nobody = np.empty(0, dtype=np.int64)
+        return cls(nobody, nobody, np.empty(0, dtype=np.float32))
 
     @classmethod
     def of(cls, parts: Sequence[Hits]) -> Hits:
         """Put several together."""
-        if not parts:
-            return cls.none()
-        return cls(np.concatenate([one.ids for one in parts]), np.concatenate([one.cosines for one in parts]))
+        if len(parts) < 2:
+            return parts[0] if parts else cls.none()
+        ids, rows, cosines = zip(*((one.ids, one.rows, one.cosines) for one in parts), strict=True)
+        return cls(np.concatenate(ids), np.concatenate(rows), np.concatenate(cosines))
+
+    def at(self, places: npt.NDArray[Any]) -> Hits:
+        """Give some of them: those in these places, or where it says so."""
+        return Hits(self.ids[places], self.rows[places], self.cosines[places])
 
     def but(self, others: Hits) -> Hits:
         """Give those that the others have not, on the others' scale: with their mean and spread."""
-        new = ~np.isin(self.ids, others.ids)
         cosines = self.cosines
         if min(len(self.ids), len(others.ids)) >= LEVEL and (spread := float(cosines.std())):
             cosines = (cosines - cosines.mean()) / spread * others.cosines.std() + others.cosines.mean()
-        return Hits(self.ids[new], cosines[new].astype(np.float32))
+        scaled = Hits(self.ids, self.rows, cosines.astype(np.float32))
+        return scaled.at(~np.isin(self.ids, others.ids))
 
-    def best(self, limit: int, exclude: Collection[int]) -> list[tuple[int, float]]:
-        """Give the best, in order: (entry id, cosine)."""
+    def best(self, limit: int, exclude: Collection[int]) -> list[Near]:
+        """Give the best, in order."""
         there = self.ids != 0
-        ids, cosines = self.ids[there], self.cosines[there]
+        found = self if there.all() else self.at(there)
         most = limit + len(exclude)
-        if most < len(ids):
-            top = np.argpartition(cosines, -most)[-most:]
-            ids, cosines = ids[top], cosines[top]
-        order = np.lexsort((ids, -cosines))
-        found = zip(ids[order].tolist(), cosines[order].tolist(), strict=True)
-        return [(one, cosine) for one, cosine in found if one not in exclude][:limit]
+        if most < len(found.ids):
+            least = np.partition(found.cosines, -most)[-most]
+            found = found.at(np.flatnonzero(found.cosines >= least))
+        found = found.at(np.lexsort((found.ids, -found.cosines)))
+        every = zip(found.ids.tolist(), found.rows.tolist(), found.cosines.tolist(), strict=True)
+        return [near for near in map(Near._make, every) if near.entry_id not in exclude][:limit]
 
 
 def search(
     parts: Iterable[tuple[Sequence[float], Sequence[Matrix]]], limit: int, exclude: Collection[int]
-) -> list[tuple[int, float]]:
+) -> list[Near]:
     """Search the matrices of each model with its own query; the first model is the one whose scale counts."""
     found = Hits.none()
     for query, matrices in parts:
@@ -212,12 +223,12 @@ def search(
     return found.best(limit, exclude)
 
 
-def quantized(vectors: Sequence[tuple[int, Sequence[float]]]) -> list[VectorRow]:
-    """Give vectors, by entry, as int8: the largest number of each becomes 127 or -127."""
-    matrix = np.array([values for _, values in vectors], dtype=np.float32)
+def quantized(vectors: Sequence[tuple[int, int, Sequence[float]]]) -> list[VectorRow]:
+    """Give vectors, by entry and row, as int8: the largest number of each becomes 127 or -127."""
+    matrix = np.array([values for *_, values in vectors], dtype=np.float32)
     scales = np.abs(matrix).max(axis=1, keepdims=True) / 127
     int8 = np.rint(matrix / scales).astype(np.int8)
     return [
-        VectorRow(entry_id, float(scale), row.tobytes())
-        for (entry_id, _), scale, row in zip(vectors, scales[:, 0], int8, strict=True)
+        VectorRow(entry_id, row, float(scale), numbers.tobytes())
+        for (entry_id, row, _), scale, numbers in zip(vectors, scales[:, 0], int8, strict=True)
     ]

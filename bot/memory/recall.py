@@ -88,6 +88,8 @@ class Recall:
         """
         scene_ids = list(dict.fromkeys(scene_ids))[:MOST_SCENES]
         asked = query.words(text)
+        weights, most = weights_of(text, len(asked)), max(limit, SECOND_LOOK)
+        there: dict[int, Entry] = {}
         meaning = asyncio.create_task(self._by_meaning(scene_ids, text, wanted=by_meaning))
         try:
             async with self._store.read() as connection:
@@ -96,25 +98,21 @@ class Recall:
                 scorer = Scorer(words)
                 places = await _places(words)
                 scored = await _scored(connection, scorer, places)
+                if scored and not meaning.done():  # meanwhile most of what will be wanted can be read
+                    likely = fused(scored, {}, _recent(sizes, scored), weights)[:most]
+                    there = await stored.at(connection, [row for row, _ in likely])
             near = await meaning
         finally:
             meaning.cancel()
             await asyncio.gather(meaning, return_exceptions=True)
         async with self._store.read() as connection:
-            weights = weights_of(text, len(asked))
             if weights.meaning >= LEAST_WEIGHT or not places:
                 scored |= await _scored(connection, scorer, _meant(near, places))
-            best = fused(scored, near, _recent(sizes, scored), weights)[: max(limit, SECOND_LOOK)]
-            there = await stored.at(connection, [row for row, _ in best])
+            best = fused(scored, near, _recent(sizes, scored), weights)[:most]
+            if unread := [row for row, _ in best if row not in there]:
+                there |= await stored.at(connection, unread)
         hits = [
-            Hit(
-                row,
-                there[row],
-                score * worth(there[row].text, there[row].speaker, asked, weights),
-                scored[row].evidence,
-                near.get(row),
-                scored[row].reaches[0] > 0,
-            )
+            _hit(there[row], score * worth(there[row].text, there[row].speaker, asked, weights), scored, near)
             for row, score in best
             if row in there
         ]
@@ -125,12 +123,8 @@ class Recall:
         if not wanted or self._vectors is None or self._embedding is None:
             return {}
         vectors = await self._embedding.query(text[: query.MOST_CHARACTERS])
-        meant = await self._vectors.search(scene_ids, vectors, MOST_MEANT) if vectors else []
-        if not meant:
-            return {}
-        async with self._store.read() as connection:
-            rows = await stored.rows_of(connection, [entry_id for entry_id, _ in meant])
-        return {rows[entry_id]: cosine for entry_id, cosine in meant if entry_id in rows}
+        found = await self._vectors.search(scene_ids, vectors, MOST_MEANT) if vectors else []
+        return {near.row: near.cosine for near in found}
 
 
 async def _words(
@@ -203,6 +197,12 @@ async def _scored(connection: Connection, scorer: Scorer, buckets: Sequence[int]
         if not number % AT_ONCE:
             await asyncio.sleep(0)
     return found
+
+
+def _hit(entry: Entry, score: float, scored: Mapping[int, Scored], near: Mapping[int, float]) -> Hit:
+    row = stored.row_of(entry)
+    words = scored[row]
+    return Hit(row, entry, score, words.evidence, near.get(row), named=words.reaches[0] > 0)
 
 
 def _recent(sizes: Mapping[int, int], rows: Iterable[int]) -> dict[int, float]:

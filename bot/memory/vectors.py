@@ -13,13 +13,14 @@ import structlog
 
 from bot.errors import HearthsideError
 from bot.store import vectors
+from bot.store.recall import ROW_BITS, row_of
 from bot.store.vectors import VectorRow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from bot.chat import Vector
-    from bot.memory.matrix import Matrix
+    from bot.memory.matrix import Matrix, Near
     from bot.store.connection import Connection
     from bot.store.records import Entry
     from bot.store.store import Store
@@ -63,8 +64,8 @@ class Vectors:
         queries: Sequence[Vector],
         limit: int,
         exclude: Collection[int] = (),
-    ) -> list[tuple[int, float]]:
-        """Give the entries nearest to a query in meaning, of those scenes: (entry id, cosine), best first.
+    ) -> list[Near]:
+        """Give the entries nearest to a query in meaning, of those scenes, best first.
 
         `queries` is what `Embedding.query` gave: the same text for one model or more, the current one first.
         What an older model alone has a vector of is told by that one, on the scale of the first. Entries in
@@ -87,7 +88,7 @@ class Vectors:
             return 0
         model = found[0][1].model
         found = [one for one in found if one[1].model == model]
-        rows = await asyncio.to_thread(_quantized, [(entry.id, vector.values) for entry, vector in found])
+        rows = await asyncio.to_thread(_quantized, found)
         scenes = {entry.id: entry.scene_id for entry, _ in found}
         async with self._store.transaction() as tx:
             pairs = [(entry, row) for (entry, _), row in zip(found, rows, strict=True)]
@@ -135,10 +136,11 @@ class Vectors:
     async def _read(self, key: Key, matrix: Matrix) -> None:
         complete = False
         try:
-            after, rows = 0, [VectorRow(0, 0.0, b"")]
+            rows = [VectorRow(0, 0, 0.0, b"")]
             while rows:
+                after = rows[-1].row & (1 << ROW_BITS) - 1
                 async with self._store.read() as connection:
-                    after, rows = await vectors.of_scene(connection, *key, after=after, most=PAGE)
+                    rows = await vectors.of_scene(connection, *key, after=after, most=PAGE)
                 await asyncio.to_thread(matrix.fill, rows)
             matrix.filled()
             complete = True
@@ -173,15 +175,15 @@ def _new_matrix() -> Matrix:
     return Matrix()
 
 
-def _quantized(found: Sequence[tuple[int, Sequence[float]]]) -> list[VectorRow]:
+def _quantized(found: Sequence[tuple[Entry, Vector]]) -> list[VectorRow]:
     from bot.memory.matrix import quantized  # noqa: PLC0415  # as above
 
-    return quantized(found)
+    return quantized([(entry.id, row_of(entry), vector.values) for entry, vector in found])
 
 
 def _search(
     parts: Sequence[tuple[Sequence[float], Sequence[Matrix]]], limit: int, exclude: frozenset[int]
-) -> list[tuple[int, float]]:
+) -> list[Near]:
     from bot.memory.matrix import search  # noqa: PLC0415  # as above
 
     return search(parts, limit, exclude)

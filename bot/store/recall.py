@@ -114,19 +114,6 @@ _LENGTHS = text(
 )
 
 
-async def rows_of(connection: Connection, entry_ids: Sequence[int]) -> dict[int, int]:
-    """Give the rows of entries, by their id; those that are gone are left out."""
-    found = await connection.repeat(_ROWS_OF, {"ids": json.dumps(entry_ids)})
-    ((ids, rows),) = found.rows
-    return dict(zip(json.loads(ids), json.loads(rows), strict=True))
-
-
-_ROWS_OF = text(
-    "SELECT json_group_array(entries.id), json_group_array(scene_id << 32 | seq)"
-    " FROM json_each(:ids) CROSS JOIN entries ON entries.id = value"
-)
-
-
 async def at(connection: Connection, rows: Sequence[int]) -> dict[int, Entry]:
     """Give what was told in those rows, by row; those that are gone are left out."""
     found = await connection.repeat(_AT, {"rows": json.dumps(rows)})

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, exists, func, insert, literal_column, 
 
 from bot.store.log import entry_of
 from bot.store.memory_tables import vectors
+from bot.store.recall import ROW_BITS
 from bot.store.records import EntryKind
 from bot.store.tables import entries
 
@@ -24,9 +25,10 @@ TOLD = (EntryKind.PLAYER, EntryKind.ANSWER, EntryKind.OPENING, EntryKind.NOTE)
 
 @dataclass(frozen=True, slots=True)
 class VectorRow:
-    """The vector of an entry: `int8` numbers that `scale` makes one of length 1."""
+    """The vector of an entry: `int8` numbers that `scale` makes one of length 1. `row` is as in the index."""
 
     entry_id: int
+    row: int
     scale: float
     int8: bytes
 
@@ -76,11 +78,12 @@ async def keep(tx: Connection, model: str, found: Sequence[tuple[Entry, VectorRo
 
 async def of_scene(
     connection: Connection, scene_id: int, model: str, *, after: int, most: int
-) -> tuple[int, list[VectorRow]]:
-    """Give up to `most` vectors of a scene's entries behind that `seq`, and the `seq` of the last."""
+) -> list[VectorRow]:
+    """Give up to `most` vectors of a scene's entries behind that `seq`, in their order."""
     values = {"scene": scene_id, "after": after, "model": model, "most": most}
     rows = (await connection.repeat(_OF_SCENE, values)).rows
-    return (rows[-1][0] if rows else after), [VectorRow(*row[1:]) for row in rows]
+    first = scene_id << ROW_BITS
+    return [VectorRow(entry_id, first | seq, scale, int8) for seq, entry_id, scale, int8 in rows]
 
 
 async def lacking(connection: Connection, model: str, *, after: int, most: int) -> list[Entry]:

@@ -61,7 +61,7 @@ class Desk:
         hits = await embedding.vectors.search([self.scene], await embedding.query(text), 10)
         async with self.store.read() as connection:
             there = {entry.id: entry.text for entry in await log.since(connection, self.scene, 0)}
-        return [there[entry] for entry, _ in hits]
+        return [there[near.entry_id] for near in hits]
 
     async def models(self) -> dict[str, int]:
         async with self.store.read() as connection:

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.chat import Vector
-from bot.memory.matrix import BLOCK, Hits, Matrix, quantized, search
+from bot.memory.matrix import Hits, Matrix, Near, quantized, search
 from bot.memory.vectors import Vectors
-from bot.store import log
+from bot.store import log, recall
 from bot.store import vectors as stored
 from bot.store.vectors import VectorRow
 from tests.store.story import line, started
@@ -41,8 +41,12 @@ async def told(store: Store, scene: int, *texts: str) -> list[Entry]:
         return [await log.append(tx, line(scene, seq, text)) for seq, text in enumerate(texts, first)]
 
 
-def ids(hits: Sequence[tuple[int, float]]) -> list[int]:
-    return [entry for entry, _ in hits]
+def ids(hits: Sequence[Near]) -> list[int]:
+    return [near.entry_id for near in hits]
+
+
+def cosines(hits: Sequence[Near]) -> dict[int, float]:
+    return {near.entry_id: near.cosine for near in hits}
 
 
 async def test_the_nearest_come_first(store: Store) -> None:
@@ -54,7 +58,8 @@ async def test_the_nearest_come_first(store: Store) -> None:
 
     hits = await vectors.search([scene], [vector(1, 0.1, 0)], 2)
     assert ids(hits) == [north.id, east.id]
-    assert hits[0][1] == pytest.approx(0.995, abs=0.01)
+    assert hits[0].cosine == pytest.approx(0.995, abs=0.01)
+    assert [near.row for near in hits] == [recall.row_of(north), recall.row_of(east)]
     assert ids(await vectors.search([scene], [vector(1, 0.1, 0)], 5, exclude={north.id})) == [
         east.id,
         south.id,
@@ -91,7 +96,7 @@ async def test_a_deleted_entry_is_in_no_vector_and_no_file(store: Store) -> None
     vectors = Vectors(store)
     await vectors.add([(gone, vector(1, 2, 3)), (stays, vector(3, 2, 1))])
     await vectors.search([scene], [vector(1, 0, 0)], 5)
-    int8 = quantized([(gone.id, vector(1, 2, 3).values)])[0].int8
+    int8 = quantized([(gone.id, recall.row_of(gone), vector(1, 2, 3).values)])[0].int8
     async with store.transaction() as tx:
         await vectors.forget(tx, [gone.id])
         await log.remove(tx, gone.id)
@@ -169,8 +174,8 @@ async def test_what_changes_while_a_scene_is_read_is_not_overwritten(
     await vectors.add([(first, vector(0, 0, 1))])
     await searching
     hits = await vectors.search([scene], [vector(0, 0, 1)], len(entries))
-    assert hits[0][0] == first.id
-    assert hits[0][1] == pytest.approx(1.0, abs=0.01)
+    assert hits[0].entry_id == first.id
+    assert hits[0].cosine == pytest.approx(1.0, abs=0.01)
     assert sorted(ids(hits)) == [entry.id for entry in entries[:-1]]
 
 
@@ -202,8 +207,8 @@ def exact(query: Sequence[float], rows: Sequence[Sequence[float]]) -> list[float
 def test_int8_keeps_cosines(rows: list[list[float]]) -> None:
     """127 steps for the largest number: the cosine of two vectors moves by less than a hundredth."""
     unit = [[value / math.hypot(*row) for value in row] for row in rows]
-    matrix = matrix_of(quantized(list(enumerate(unit, 1))))
-    found = dict(search([(unit[0], [matrix])], len(rows), ()))
+    matrix = matrix_of(quantized([(number, number, row) for number, row in enumerate(unit, 1)]))
+    found = cosines(search([(unit[0], [matrix])], len(rows), ()))
     for number, cosine in enumerate(exact(unit[0], unit), 1):
         assert found[number] == pytest.approx(cosine, abs=0.015)
 
@@ -219,26 +224,30 @@ def test_rows_come_and_go_in_any_order(rows: list[list[float]], rng: random.Rand
             matrix.remove(entry)
             there.pop(entry, None)
         else:
-            matrix.put(quantized([(entry, row)])[0])
+            matrix.put(quantized([(entry, entry, row)])[0])
             there[entry] = row
     found = search([(rows[0], [matrix])], 100, ())
     assert sorted(ids(found)) == sorted(there)
-    assert [cosine for _, cosine in found] == sorted((cosine for _, cosine in found), reverse=True)
+    assert found == sorted(found, key=lambda near: -near.cosine)
 
 
 def test_many_blocks_say_what_one_multiplication_says() -> None:
     rng = np.random.default_rng(1)
-    rows = rng.standard_normal((250, BLOCK // 100)).astype(np.float32)
-    matrix = matrix_of(quantized([(number, row.tolist()) for number, row in enumerate(rows, 1)]))
-    assert matrix.size < 1.5 * rows.size
-    found = dict(search([(rows[3].tolist(), [matrix])], 250, ()))
+    rows = rng.standard_normal((250, 300)).astype(np.float32)
+    matrix = matrix_of(quantized([(number, number, row.tolist()) for number, row in enumerate(rows, 1)]))
+    assert rows.size < matrix.size < 1.1 * rows.size
+    found = cosines(search([(rows[3].tolist(), [matrix])], 250, ()))
     dots = rows @ rows[3]
     assert np.allclose([found[number] for number in range(1, 251)], dots, atol=0.02 * dots[3])
 
 
 def test_a_row_of_another_length_is_passed_over() -> None:
     matrix = matrix_of(
-        [VectorRow(1, 0.01, b"\x01\x02"), VectorRow(2, 0.01, b"\x01"), VectorRow(3, 0.01, b"\x02\x01")]
+        [
+            VectorRow(1, 1, 0.01, b"\x01\x02"),
+            VectorRow(2, 2, 0.01, b"\x01"),
+            VectorRow(3, 3, 0.01, b"\x02\x01"),
+        ]
     )
     assert sorted(ids(search([([1.0, 0.0], [matrix])], 9, ()))) == [1, 3]
 
