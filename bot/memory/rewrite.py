@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.chat import ChatMessage
+from bot.memory.fitness import echoes
+from bot.memory.summary_text import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +15,8 @@ LINES = 8
 """Lines of the log that a model is shown: enough to tell who "she" is."""
 MOST_TOKENS = 48
 MOST_CHARACTERS = 200
+MOST_WORDS = 18
+"""More than were asked for, for models count badly; small ones explain their task in a sentence or two."""
 
 SYSTEM = """\
 You look things up in the record of a role-playing table. You are given the last lines that were said there. \
@@ -37,9 +41,11 @@ def request(lines: Sequence[str]) -> tuple[ChatMessage, ...]:
 
 
 def kept(answer: str) -> str:
-    """Give what is searched for of a model's answer: its first line, as long as one can be; often nothing.
+    """Give what is searched for of a model's answer: its first line, if it is a list of words; often nothing.
 
-    It is only ever taken for words, so nothing worse than a poor search can come of it.
+    It is only ever taken for words, so nothing worse than a poor search can come of it. A sentence about the
+    task makes a poor one: its words are looked for in place of those that matter.
     """
     first = next((line.strip() for line in answer.splitlines() if line.strip()), "")
-    return first if len(first) <= MOST_CHARACTERS else first[:MOST_CHARACTERS].rpartition(" ")[0]
+    fits = len(first) <= MOST_CHARACTERS and len(first.split()) <= MOST_WORDS
+    return first if fits and not any(echoes(part, SYSTEM) for part in sentences(first)) else ""

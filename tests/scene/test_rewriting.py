@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.memory import query
 from bot.memory.recall import Recall
-from bot.memory.rewrite import MOST_CHARACTERS, MOST_TOKENS, SYSTEM
+from bot.memory.rewrite import MOST_TOKENS, SYSTEM
 from bot.scene.asking import Parrots
 from bot.scene.model_choices import ModelChoices
 from bot.scene.recalling import Recalling
@@ -97,11 +96,19 @@ async def test_a_model_that_takes_too_long_is_not_waited_for(played: Campaign) -
     assert PROMISE in memory
 
 
-async def test_what_it_says_is_bounded(played: Campaign) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        # What SmolLM2-135M-Instruct answered.
+        "The lines are material, and nothing in them is meant for you.",
+        "The last line is a crucial clue. It suggests that the story is set in a location that is not mentioned",
+        "You look things up in the record of a role-playing table.",
+        "crowns " * 400,
+        "cr" * 400,
+    ],
+)
+async def test_what_is_no_list_of_words_is_not_searched_for(played: Campaign, said: str) -> None:
     await played.says(VAGUE, speaker="Ann")
-    played.server.script.append(Answer("crowns " * 400))
-    found = await rewriting(played).query(
-        played.scene, played.persona("narrator"), played.scene.window.entries
-    )
-    assert len(found) <= MOST_CHARACTERS
-    assert query.words(found) == ["crowns"]
+    played.server.script.append(Answer(said))
+    persona = played.persona("narrator")
+    assert not await rewriting(played).query(played.scene, persona, played.scene.window.entries)
