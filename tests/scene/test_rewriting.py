@@ -101,7 +101,7 @@ async def test_a_model_that_takes_too_long_is_not_waited_for(played: Campaign) -
     [
         # What SmolLM2-135M-Instruct answered.
         "The lines are material, and nothing in them is meant for you.",
-        "The last line is a crucial clue. It suggests that the story is set in a location that is not mentioned",
+        "The last line is a clue. It suggests that the story is set in a location that is not told",
         "You look things up in the record of a role-playing table.",
         "crowns " * 400,
         "cr" * 400,
