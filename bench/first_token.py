@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 from dataclasses import dataclass
 from itertools import cycle
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bench.evening import Evening, Figures
+    from bench.layouts import Tokens
     from bot.rehearsal.guilds import Channel
     from tests.fakes.tap import Passed
 
@@ -20,7 +22,7 @@ PROBE = "Yes?"
 """No word in it wakes lore or a memory: nothing is new but the line itself, in both scenes."""
 ELSEWHERE = "The Emon road"
 """Another title than the full window's: scenes that begin alike are taken for one by a server's cache."""
-PAIRS = 12
+PAIRS = 20
 """Probes at a full window, each followed by one in a scene that has just begun."""
 YOUNG = 4
 """Probes after which that scene begins anew."""
@@ -31,6 +33,8 @@ FILLERS = 90
 NEARLY = 0.7
 """The share of a full window from which it is filled with short lines: after long ones it is cut sooner."""
 SHORT = 160  # characters
+ASKED = 12
+"""Times that the server is asked for what it does before it evaluates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,9 @@ class Probed:
     seconds: float
 
 
-async def first_tokens(played: Evening, full_from: int, lines: Lines, stopped: Callable[[], bool]) -> Figures:
+async def first_tokens(
+    played: Evening, counter: Tokens, full_from: int, lines: Lines, stopped: Callable[[], bool]
+) -> Figures:
     """Measure the first token of the same short line in both scenes, by turns.
 
     So both have the machine as it is then. A prompt of `full_from` tokens is a full window's. Pairs of which
@@ -70,7 +76,10 @@ async def first_tokens(played: Evening, full_from: int, lines: Lines, stopped: C
             fillers += 1
     if not full:
         return {}
-    told = {"full": _summed(full), "empty": _summed(empty)}
+    told = {
+        "full": {**_summed(full), **await asyncio.to_thread(_alone, counter, full)},
+        "empty": {**_summed(empty), **await asyncio.to_thread(_alone, counter, empty)},
+    }
     return {**told, "full_for_empty": _ratios(told["full"], told["empty"])}
 
 
@@ -94,8 +103,15 @@ async def _probe(played: Evening, channel: Channel | None) -> Probed:
 
 
 def _ratios(full: Figures, empty: Figures) -> Figures:
-    names = ("server_ms", "least_server_ms", "evaluating_ms", "message_ms", "least_message_ms")
-    return {name: round(full[name] / empty[name], 2) for name in names}
+    names = (
+        "server_ms",
+        "quick_server_ms",
+        "least_server_ms",
+        "evaluating_ms",
+        "message_ms",
+        "least_message_ms",
+    )
+    return {name: round(full[name] / empty[name], 2) for name in (*names, "alone_ms")}
 
 
 def _summed(probes: list[Probed]) -> Figures:
@@ -106,8 +122,20 @@ def _summed(probes: list[Probed]) -> Figures:
         "prompt_tokens": round(statistics.median(one.chat.prompt_tokens for one in probes)),
         "evaluated": round(statistics.median(one.chat.evaluated for one in probes)),
         "server_ms": round(1000 * statistics.median(waited), 1),
+        "quick_server_ms": round(1000 * statistics.median(sorted(waited)[: -(-len(waited) // 4)]), 1),
         "least_server_ms": round(1000 * min(waited), 1),
         "evaluating_ms": round(statistics.median(float(one.chat.cost["prompt_ms"]) for one in probes), 1),
         "message_ms": round(1000 * statistics.median(one.seconds for one in probes), 1),
         "least_message_ms": round(1000 * min(one.seconds for one in probes), 1),
     }
+
+
+def _alone(counter: Tokens, probes: list[Probed]) -> Figures:
+    """Give what the server needs for such a prompt while nothing else is at work, step by step."""
+    applied, counted = counter.seconds(probes[-1].chat.messages, ASKED)
+    steps = {
+        "template_ms": round(1000 * applied, 1),
+        "tokenizing_ms": round(1000 * (counted - applied), 1),
+        "least_evaluating_ms": round(min(float(one.chat.cost["prompt_ms"]) for one in probes), 1),
+    }
+    return {**steps, "alone_ms": round(sum(steps.values()), 1)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,17 @@ class Tokens:
             text = f"<|im_start|>{role}\n{content}<|im_end|>\n"
             self._known[content] = len(self._post("tokenize", content=text, parse_special=True)["tokens"])
         return self._known[content]
+
+    def seconds(self, messages: Messages, times: int) -> tuple[float, float]:
+        """Give the least seconds in which the server applies its template, and in which it counts as well."""
+        paths = ("apply-template", "v1/chat/completions/input_tokens")
+        applied, counted = (min(self._timed(path, messages) for _ in range(times)) for path in paths)
+        return applied, counted
+
+    def _timed(self, path: str, messages: Messages) -> float:
+        begun = time.perf_counter()
+        self._post(path, messages=messages)
+        return time.perf_counter() - begun
 
     def _post(self, path: str, **body: Any) -> Any:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._endpoint.api_key}"}

@@ -96,11 +96,12 @@ class Bench:
             async with evening(self._folder(f"evening-{context}"), endpoint, self.book) as played:
                 await self._turns(played, run)
                 answers, run["read"] = list(played.tap.answers), reading(played)
-                run |= await asyncio.to_thread(costs, Tokens(endpoint), answers, context)
+                counter = Tokens(endpoint)
+                run |= await asyncio.to_thread(costs, counter, answers, context)
                 self.keep()
                 if not self.stopped:
                     run["first_token"] = await first_tokens(
-                        played, full_from(run), self.lines, lambda: self.stopped
+                        played, counter, full_from(run), self.lines, lambda: self.stopped
                     )
         finally:
             await server.stop()
