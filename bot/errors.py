@@ -39,6 +39,10 @@ class BackendLoadingError(BackendUnavailableError):
     """A model server is there and is still loading its model: it will answer before long."""
 
 
+class KeyRefusedError(BackendUnavailableError):
+    """A model server does not take the key that it was sent, and will not until somebody sees to it."""
+
+
 class ModelRefusedError(BackendError):
     """A model server will not answer as the model that it was asked for by name (`model`)."""
 

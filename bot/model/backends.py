@@ -11,7 +11,13 @@ from pathlib import Path
 
 from bot.chat import Usage
 from bot.clock import Clock
-from bot.errors import BackendError, BackendUnavailableError, ModelRefusedError, SetupError
+from bot.errors import (
+    BackendError,
+    BackendUnavailableError,
+    KeyRefusedError,
+    ModelRefusedError,
+    SetupError,
+)
 from bot.model.backend import AdapterInfo, Backend, ModelInfo, Progress
 from bot.model.bounded_queue import OnWait, Queue
 from bot.model.candidate import FIRST_WAIT_S, LOOK_S, Candidate
@@ -424,4 +430,4 @@ def _local_server(port: int, context_length: int | None, timeouts: Timeouts | No
 
 
 def _wants_key(candidate: Candidate) -> bool:
-    return candidate.error is not None and "API key" in candidate.error.args[0]
+    return isinstance(candidate.error, KeyRefusedError)

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from bot.clock import Clock
-from bot.errors import BackendError, BackendLoadingError, ModelRefusedError
+from bot.errors import BackendError, BackendLoadingError, KeyRefusedError, ModelRefusedError
 from bot.model.backend import ModelInfo
 from bot.model.bounded_queue import Queue
 from bot.model.openai_server import OpenAIServer
@@ -18,7 +18,7 @@ STEADY_S = 60.0
 LOOK_S = 30.0
 """Seconds between looks at a server that is up, which notice that it now serves another model."""
 REFUSED_S = 300.0
-"""Seconds for which a model that was refused is not asked for again: it may be put right meanwhile."""
+"""Seconds for which a model or key that was refused is not tried again: it may be put right meanwhile."""
 
 
 class Candidate:
@@ -60,6 +60,7 @@ class Candidate:
         self._woken = asyncio.Event()
         self._next_look = asyncio.Event()
         self._refused: dict[str, tuple[float, ModelRefusedError]] = {}  # and until when that counts
+        self._key_refused: tuple[float, KeyRefusedError] | None = None  # likewise, by a chat
 
     @property
     def is_up(self) -> bool:
@@ -96,6 +97,7 @@ class Candidate:
         try:
             await self.server.health()
             self.models = await self.server.models()
+            self._require_key()
             self._require_own_model()
         except BackendError as error:
             self._note(error)
@@ -127,6 +129,8 @@ class Candidate:
         fails again within a minute of coming back is left alone for a while, longer each time.
         """
         self._note(error)
+        if isinstance(error, KeyRefusedError):  # many list their models for everybody: a look tells nothing
+            self._key_refused = self._clock.monotonic() + REFUSED_S, error
         if self._failures == 1 and not isinstance(error, BackendLoadingError):
             self._at_once = True
             self.looked.clear()
@@ -146,6 +150,10 @@ class Candidate:
     def own_model(self) -> str:
         """The name of the model that answers where none is asked for."""
         return self.models[0].name if self.models else "default"
+
+    def _require_key(self) -> None:
+        if self._key_refused and self._clock.monotonic() < self._key_refused[0]:
+            raise self._key_refused[1]
 
     def _require_own_model(self) -> None:
         if self._refuses(self.own_model):

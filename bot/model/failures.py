@@ -13,6 +13,7 @@ from bot.errors import (
     BackendError,
     BackendLoadingError,
     BackendUnavailableError,
+    KeyRefusedError,
     ModelRefusedError,
     PromptTooLongError,
 )
@@ -161,9 +162,10 @@ def _no_such_model(name: str, model: str, offered: tuple[str, ...]) -> BackendEr
 
 def _by_status(name: str, status: int, message: str) -> BackendError:
     quoted = f": {message[:_QUOTED]}" if message else "."
+    error: BackendUnavailableError
     match status:
         case 401 | 403:
-            error = BackendUnavailableError(f"{sentence(name)} refused the API key.", hint=_KEY_HINT)
+            error = KeyRefusedError(f"{sentence(name)} refused the API key.", hint=_KEY_HINT)
         case 404 | 405 | 501:
             error = not_a_model_server(name, f"HTTP {status}")
         case 429:

@@ -188,6 +188,23 @@ async def test_a_wrong_key_is_found_out_before_anybody_is_sent_there(
     assert "API key" in (await backends.status())[0].error
 
 
+async def test_a_key_that_only_chats_refuse_is_not_tried_again_in_every_turn(
+    make: MakeBackends, scripted: ScriptedModelServer, second: ScriptedModelServer
+) -> None:
+    """OpenRouter lists its models for everybody, too, and has nothing else that could be asked."""
+    backends = make(scripted.url, second.url)
+    told = hear_switches(backends)
+    scripted.default = Refusal(401, "{}")
+    with pytest.raises(BackendUnavailableError):
+        await say(backends)
+    before = len(scripted.requests)
+    while len(scripted.requests) < before + 9:  # it is looked at three times or more meanwhile
+        assert await say(backends)
+    assert len(scripted.chats) == 1
+    assert len(told) == 1
+    assert "API key" in (await backends.status())[0].error
+
+
 async def test_a_request_that_was_at_fault_itself_leaves_the_server_in_the_line(
     make: MakeBackends, scripted: ScriptedModelServer, second: ScriptedModelServer
 ) -> None:
