@@ -372,8 +372,7 @@ class Prompter:
         note_cut(scene, budget.context_length, gone[0].seq)
         if start := scene.window.start:
             scene.change(window_start=start.seq)
-            async with self._store.transaction() as tx:
-                await scenes.change(tx, scene.id, window_start=start.seq)
+            await self._store.change(lambda tx: scenes.cut(tx, scene.id, start.seq))
         await self._stories.cut(scene)
         self._log.info("window_cut", scene=scene.id, entries=len(gone), left=len(scene.window.entries))
         return True

@@ -12,7 +12,7 @@ from bot.prompt.log import STORY
 from bot.store import summaries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from bot.persona.persona import Persona
     from bot.scene.scene import Scene
@@ -30,19 +30,29 @@ class _Known:
     """The summaries of one scene.
 
     `all` are there, of which the prompts may tell those `in_place`. `told` is what they do tell, by persona.
-    `changes` are the places in the log whose entries changed, in the order in which they did.
+    `changes` are the places in the log whose entries changed, in the order in which they did. `texts` (by id)
+    and `views` have been read, and stand while nothing changes.
     """
 
     all: list[Summary]
     in_place: list[Summary]
     told: dict[str, tuple[str, ...]] = field(default_factory=dict)
     changes: list[int] = field(default_factory=list)
+    texts: dict[int, str] = field(default_factory=dict)
+    views: dict[tuple[object, ...], View] = field(default_factory=dict)
     version: int = 0
 
     def forget(self) -> None:
         """Have what is told looked up anew."""
         self.told.clear()
+        self.views.clear()
         self.version += 1
+
+    def note_change(self, seq: int) -> None:
+        """Take note that the log says something else at a place."""
+        self.changes.append(seq)
+        self.texts.clear()
+        self.forget()
 
 
 class Stories:
@@ -105,10 +115,29 @@ class Stories:
         """Give what a persona knows otherwise than the public of what is before a place in the log."""
         if persona is None:
             return PUBLIC
-        async with self._store.read() as connection:
-            private = await summaries.restricted(connection, scene.id, before)
+        known = await self._of(scene)
+        key = persona.slug, persona.narrator, before, *scene.stays
+        if key in known.views:
+            return known.views[key]
+        version = known.version
+        private = await self._store.look_up(lambda there: summaries.restricted(there, scene.id, before))
         own = visible(private, persona.slug, persona.narrator, scene.stays)
-        return view_of(persona.slug, persona.narrator, scene.stays, own, before)
+        view = view_of(persona.slug, persona.narrator, scene.stays, own, before)
+        if version == known.version:
+            known.views[key] = view
+        return view
+
+    async def texts(self, scene: Scene, shown: Sequence[Summary]) -> list[str]:
+        """Give the texts of summaries in their order; of those that were voided meanwhile, none."""
+        known = await self._of(scene)
+        lacking = [one.id for one in shown if one.id not in known.texts]
+        found = {}
+        if lacking:
+            version = known.version
+            found = await self._store.look_up(lambda there: summaries.texts(there, lacking))
+            if version == known.version:
+                known.texts |= found
+        return [known.texts.get(one.id) or found.get(one.id, "") for one in shown]
 
     async def keep(self, scene: Scene, summary: Summary, text: str, as_of: int) -> bool:
         """Store a summary made of the log as it was `as_of` so many changes; False if it changed since."""
@@ -117,7 +146,7 @@ class Stories:
             since = known.changes[as_of:]
             if any(summary.first_seq <= seq <= summary.last_seq for seq in since):
                 return False
-            kept = await summaries.keep(tx, summary, text)
+            kept = await tx.together(lambda there: summaries.keep(there, summary, text))
         known.all = [one for one in known.all if not _same(one, kept)] + [kept]
         return True
 
@@ -142,17 +171,14 @@ class Stories:
             if scene.id == scene_id:
                 known.all = _without(known.all, seq)
                 known.in_place = _without(known.in_place, seq)
-                known.changes.append(seq)
-                known.forget()
+                known.note_change(seq)
 
     async def _look_up(
         self, scene: Scene, persona: Persona | None, in_place: list[Summary]
     ) -> tuple[str, ...]:
         before = scene.record.window_start
         shown = cover(in_place, await self.view(scene, persona, before), before)
-        async with self._store.read() as connection:
-            texts = await summaries.texts(connection, [one.id for one in shown])
-        return tuple(text for one in shown if (text := texts.get(one.id)))
+        return tuple(filter(None, await self.texts(scene, shown)))
 
     async def _of(self, scene: Scene) -> _Known:
         """Give what is known of a scene.

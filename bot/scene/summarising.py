@@ -15,7 +15,7 @@ from bot.prompt.log import SPOKEN
 from bot.prompt.text import clean, hanging, table_name, unbracketed
 from bot.prompt.tokens import EstimatingCounter, entry_tokens
 from bot.prompt.window import level, shorten
-from bot.store import log, summaries
+from bot.store import log
 from bot.store.records import EntryKind
 from bot.store.summaries import Summary
 
@@ -121,9 +121,11 @@ class Summarising:
 
     async def _advance(self, scene: Scene, backend: Backend, model: str | None) -> bool:
         """Make the next summary; False if none is to be made, or somebody came who is answered first."""
-        if scene.answering or not scene.listening:
+        if not _at_leisure(scene):
             return False
         outlook = await self._prompter.outlook(scene, backend, model=model)
+        if not _at_leisure(scene):
+            return False
         budget, counter = outlook.budget, outlook.counter
         limits = bounds(int(budget.context_length / counter.scale), budget.story)
         # The last place that the window does not begin before, or soon will not.
@@ -183,8 +185,7 @@ class Summarising:
         self, scene: Scene, view: View, persona: Persona | None, first: int, last: int
     ) -> list[Entry]:
         """Give what can be told of the log, as a view knows it."""
-        async with self._store.read() as connection:
-            entries = await log.between(connection, scene.id, first, last)
+        entries = await self._store.look_up(lambda there: log.between(there, scene.id, first, last))
         if persona is None:
             known = [entry for entry in entries if entry.audience is None]
         else:
@@ -201,16 +202,15 @@ class Summarising:
         for view in views:
             as_of = await self._stories.changes(scene)
             shown = await self._stories.shown(scene, view, before)
-            async with self._store.read() as connection:
-                texts = await summaries.texts(connection, [one.id for one in shown])
-            told = [texts.get(one.id, "") for one in shown]
+            told = await self._stories.texts(scene, shown)
             await counter.prime(told)
             costs = [counter.count(text) for text in told]
             if fold := to_fold(list(zip(shown, costs, strict=True)), limits.shown):
                 of = PUBLIC if not any(one.persona for one in fold) else view
                 above = max(one.level for one in fold) + 1
                 made = self._new(scene, of, above, fold[0].first_seq, fold[-1].last_seq)
-                source = tuple(Line("", text) for one in fold if (text := texts.get(one.id)))
+                texts = dict(zip(shown, told, strict=True))
+                source = tuple(Line("", text) for one in fold if (text := texts[one]))
                 return _Job(made, source, as_of)
         return None
 
@@ -230,6 +230,11 @@ class Summarising:
 
     def _cast(self, scene: Scene) -> list[Persona]:
         return [one for one in map(self._personas.get, scene.cast) if one]
+
+
+def _at_leisure(scene: Scene) -> bool:
+    """Tell whether a scene goes on and nobody waits for an answer in it."""
+    return scene.listening and not scene.answering
 
 
 def _lines(entries: Sequence[Entry], limits: Bounds) -> tuple[Line, ...]:

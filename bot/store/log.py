@@ -146,12 +146,18 @@ async def since(connection: Connection, scene_id: int, seq: int) -> list[Entry]:
 
 async def between(connection: Connection, scene_id: int, first: int, last: int) -> list[Entry]:
     """Give a scene's entries from a place to another one, both included, in order."""
-    rows = await connection.execute(
-        select(entries)
-        .where(entries.c.scene_id == scene_id, entries.c.seq.between(first, last))
-        .order_by(entries.c.seq)
+    found = await connection.repeat(_BETWEEN, {"scene": scene_id, "first": first, "last": last})
+    return [entry_with(row) for row in found.rows]
+
+
+_BETWEEN = (
+    select(*ENTRY)
+    .where(
+        entries.c.scene_id == bindparam("scene"),
+        entries.c.seq.between(bindparam("first"), bindparam("last")),
     )
-    return [entry_of(row) for row in rows]
+    .order_by(entries.c.seq)
+)
 
 
 async def by_id(connection: Connection, scene_id: int, entry_id: int) -> Entry | None:
@@ -249,8 +255,8 @@ async def count(connection: Connection, scene_id: int) -> int:
 
 def entry_with(values: Sequence[Any]) -> Entry:
     """Make a record of the values of `ENTRY`."""
-    entry = Entry(*values)
-    return replace(entry, kind=EntryKind(entry.kind))
+    entry_id, scene_id, kind, *others = values
+    return Entry(entry_id, scene_id, EntryKind(kind), *others)
 
 
 def entry_of(row: Row[Any]) -> Entry:

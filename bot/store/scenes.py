@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -40,6 +40,14 @@ async def create(tx: Connection, record: SceneRecord) -> int:
 async def change(tx: Connection, scene_id: int, **values: Any) -> None:
     """Set columns of a scene."""
     await tx.execute(update(scenes).where(scenes.c.id == scene_id).values(values))
+
+
+async def cut(tx: Connection, scene_id: int, window_start: int) -> None:
+    """Set where a scene's window begins."""
+    await tx.repeat(_CUT, {"of_id": scene_id, "window_start": window_start})
+
+
+_CUT = update(scenes).where(scenes.c.id == bindparam("of_id")).values(window_start=bindparam("window_start"))
 
 
 async def unended(connection: Connection) -> list[SceneRecord]:

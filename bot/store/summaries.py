@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, text, update
 
-from bot.store.log import entry_of
+from bot.store.log import ENTRY, entry_with
 from bot.store.memory_tables import summaries
 from bot.store.tables import answers, entries, heads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from bot.store.connection import Connection
     from bot.store.records import Entry
@@ -48,25 +49,29 @@ async def of_scene(connection: Connection, scene_id: int) -> list[Summary]:
     return [Summary(**row._asdict()) for row in rows]
 
 
-async def texts(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
+async def texts(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
     """Give the texts of summaries by their ids."""
-    rows = await connection.execute(
-        select(summaries.c.id, summaries.c.text).where(summaries.c.id.in_(list(ids)))
-    )
-    return {row.id: row.text for row in rows}
+    return dict((await connection.repeat(_TEXTS, {"ids": json.dumps(ids)})).rows)
 
 
-async def keep(tx: Connection, summary: Summary, text: str) -> Summary:
+_TEXTS = text(
+    "SELECT summaries.id, summaries.text FROM json_each(:ids) AS wanted"
+    " CROSS JOIN summaries ON summaries.id = wanted.value"
+)
+
+
+async def keep(tx: Connection, summary: Summary, told: str) -> Summary:
     """Store a summary, in place of a stale one of the same range, and give it back with its id."""
     values = asdict(summary)
     del values["id"]
-    await tx.execute(
-        delete(summaries).where(
-            *(summaries.c[name] == values[name] for name in ("scene_id", "persona", "level", "first_seq"))
-        )
-    )
-    new = await tx.execute(insert(summaries).values(**values, text=text).returning(summaries.c.id))
-    return replace(summary, id=int(new.scalar_one()))
+    await tx.repeat(_REPLACE, {f"of_{name}": values[name] for name in _SAME})
+    ((summary_id,),) = (await tx.repeat(_KEEP, {**values, "text": told})).rows
+    return replace(summary, id=summary_id)
+
+
+_SAME = ("scene_id", "persona", "level", "first_seq")
+_REPLACE = delete(summaries).where(*(summaries.c[name] == bindparam(f"of_{name}") for name in _SAME))
+_KEEP = insert(summaries).returning(summaries.c.id)
 
 
 async def stale(tx: Connection, scene_id: int, seq: int, *, told_after: str) -> None:
@@ -91,12 +96,19 @@ async def stale(tx: Connection, scene_id: int, seq: int, *, told_after: str) -> 
 
 async def restricted(connection: Connection, scene_id: int, before: int) -> list[Entry]:
     """Give the entries before a place in the log of which not everybody who was there knows."""
-    rows = await connection.execute(
-        select(entries)
-        .where(entries.c.scene_id == scene_id, entries.c.seq < before, entries.c.audience.is_not(None))
-        .order_by(entries.c.seq)
+    found = await connection.repeat(_RESTRICTED, {"scene": scene_id, "before": before})
+    return [entry_with(row) for row in found.rows]
+
+
+_RESTRICTED = (
+    select(*ENTRY)
+    .where(
+        entries.c.scene_id == bindparam("scene"),
+        entries.c.seq < bindparam("before"),
+        entries.c.audience.is_not(None),
     )
-    return [entry_of(row) for row in rows]
+    .order_by(entries.c.seq)
+)
 
 
 async def strike(tx: Connection, scene_id: int, told_after: str) -> None:
