@@ -207,9 +207,9 @@ def _saturated(count: float, norm: float) -> float:
 
 def combined(scored: Mapping[int, Scored], weights: Sequence[float]) -> dict[int, float]:
     """Give one score for each row, from 0 to 1: each reach on the scale of its best, with its weight."""
-    best = [
-        max((one.reaches[place] for one in scored.values()), default=0.0) for place in range(len(REACHES))
-    ]
+    if not scored:
+        return {}
+    best = [max(column) for column in zip(*[one.reaches for one in scored.values()], strict=True)]
     shares = [
         weight / (sum(weights) * most) if most else 0.0 for weight, most in zip(weights, best, strict=True)
     ]

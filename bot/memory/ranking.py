@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from bot.memory.lexical import REACHES, combined
@@ -87,20 +88,17 @@ def fused(
     """
     words, all_words = combined(scored, weights.reaches), sum(weights.reaches)
     recency = RECENCY * all_words
-    meaning = _scaled(near) if weights.meaning else {}
-    around = _around(meaning, scored) if weights.meant_around else {}
+    total = {row: all_words * score + recency * recent.get(row, 0.0) for row, score in words.items()}
+    meaning = _scaled(near)
+    for row, share in meaning.items():
+        if row in total:
+            total[row] += weights.meaning * share
+    if weights.meant_around:
+        for row, share in _around(meaning, scored).items():
+            total[row] += weights.meant_around * share
     most = all_words + recency + (weights.meaning + weights.meant_around if meaning else 0.0)
-    total = {
-        row: (
-            all_words * score
-            + weights.meaning * meaning.get(row, 0.0)
-            + weights.meant_around * around.get(row, 0.0)
-            + recency * recent.get(row, 0.0)
-        )
-        / most
-        for row, score in words.items()
-    }
-    return sorted(total.items(), key=lambda one: (-one[1], one[0]))
+    best = sorted(sorted(total.items()), key=itemgetter(1), reverse=True)
+    return [(row, score / most) for row, score in best]
 
 
 def _scaled(near: Mapping[int, float]) -> dict[int, float]:
