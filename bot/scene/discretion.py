@@ -34,6 +34,11 @@ class DiscreetFilter:
         """Whether nothing more can come."""
         return self._answer.done or self.told is not None
 
+    @property
+    def circled(self) -> bool:
+        """Whether it went round in circles, and was ended for that."""
+        return self._answer.circled
+
     def feed(self, text: str) -> str:
         """Take the next piece of output and give what may be shown of the answer so far."""
         shown = self._answer.feed(text)

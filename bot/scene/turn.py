@@ -285,6 +285,8 @@ class Answering:
         self._backends.note(backend, making.usage)
         scene.last_answer = making.record()
         text = answer.finish(making.finish_reason)
+        if answer.circled:
+            self._log.info("went_in_circles", scene=scene.id, persona=persona.slug, model=prompt.model)
         if answer.told is not None:
             self._log.warning("secret_kept", scene=scene.id, persona=persona.slug, number=answer.told + 1)
         leaked = answer.told is not None

@@ -134,6 +134,23 @@ async def test_an_answer_without_a_word_is_asked_for_again_and_then_said(
         await table.at_rest()
 
 
+async def test_an_answer_that_goes_round_in_circles_is_ended_and_the_server_let_go(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    """A small instruct model went on like this for its 200 tokens, and in every answer after that one."""
+    never = asyncio.Event()
+    circles = "The bell is a letter. You need a message." + " The story is just." * 9
+    async with table.bot(model.url):
+        await table.start_scene()
+        model.script.append(Answer(circles, gate=never, gate_after=len(circles) // 8))
+        said = await table.says(table.ann, "What is the matter with the bell?")
+        once = "The bell is a letter. You need a message. The story is just."
+        await table.shows(once, since=said.cursor)
+        await asyncio.wait_for(model.chats[-1].gone.wait(), 10)
+        await table.at_rest()
+    assert table.query("SELECT text FROM entries WHERE kind = 'answer'") == [(once,)]
+
+
 async def test_broken_characters_of_a_model_reach_nobody_as_an_error(
     table: Tabletop, model: ScriptedModelServer
 ) -> None:
