@@ -180,10 +180,13 @@ def stop_sequences(names: Iterable[str], limit: int) -> tuple[str, ...]:
 
 
 def _names(names: Iterable[str]) -> set[str]:
-    """Give what may stand for these names in front of a line: the name, and its first word."""
+    """Give what may stand for these names in front of a line: the name, its first word, and its last.
+
+    "The Narrator" and "Sister Ilse" become "Narrator:" and "Ilse:" with models that are not told to.
+    """
     whole = {table_name(name) for name in names}
-    first = {name.split(" ", 1)[0] for name in whole}
-    return whole | {word for word in first if len(word) > 2}
+    ends = {word for name in whole for word in (name.split(" ", 1)[0], name.rsplit(" ", 1)[-1])}
+    return whole | {word for word in ends if len(word) > 2 and word.lower() != "the"}
 
 
 def _either(names: Iterable[str]) -> str:

@@ -65,6 +65,7 @@ def told(output: str, reason: str | None = "stop") -> str:
         "Come in.\nİpek: I come in.",
         "Come in.\nAnn\uff1aI come in.",
         "Come in.\nOld Rusk: Aye.",
+        "Come in.\nRusk: Aye.",
         "Come in.\n[Old Rusk answers.]\nAye.",
         "Come in.\n[Somebody new answers.]\nAye.",
         "Come in.\nUser: and then?",
@@ -94,6 +95,14 @@ def test_only_the_characters_own_words_are_left(output: str) -> None:
 )
 def test_a_name_in_the_middle_of_a_sentence_is_no_speaker(output: str) -> None:
     assert told(output) == output
+
+
+@pytest.mark.parametrize("output", ["The Narrator: Rain.", "Narrator: Rain.", "**Narrator:** Rain."])
+def test_a_name_with_an_article_is_taken_off_without_it_too(output: str) -> None:
+    answer = AnswerFilter("The Narrator", ["Ann", "Sister Ilse"])
+    answer.feed(f"{output}\nThe rain: how it falls.\nIlse: I knew.")
+
+    assert answer.finish() == "Rain.\nThe rain: how it falls."
 
 
 def test_a_repeated_own_name_is_taken_off_each_line() -> None:
