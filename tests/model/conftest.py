@@ -28,9 +28,9 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def serving(model: Path, context: int) -> Iterator[Endpoint]:
-    """A real llama.cpp server with two slots, in a child as the bot runs it."""
-    job = Job(str(model), model.stem, "the-key", context, parallel=2, threads=1, cache_mib=64)
+def serving(model: Path, context: int, slots: int = 2) -> Iterator[Endpoint]:
+    """A real llama.cpp server, in a child as the bot runs it."""
+    job = Job(str(model), model.stem, "the-key", context, parallel=slots, threads=1, cache_mib=64)
     command = [sys.executable, "-m", "bot.model.cpu_child"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd=PROJECT) as child:

@@ -9,7 +9,7 @@ from bot.model.backends import Backends
 from bot.model.cpu import Endpoint
 from bot.model.openai_server import OpenAIServer
 from bot.scene.reports import backend_line
-from tests.model.conftest import ask, hear
+from tests.model.conftest import ask, hear, serving
 
 STORIES = [f"{word} " + "comes down on the old stone stairs and counts the bells. " * 8 for word in "ABCDEF"]
 
@@ -27,6 +27,22 @@ async def test_six_scenes_on_two_slots_pay_for_what_is_new(llama: OpenAIServer) 
                 sent += last.usage.prompt_tokens
                 evaluated += last.usage.evaluated_tokens
     assert evaluated < 0.15 * sent
+
+
+async def test_two_scenes_that_begin_alike_share_one_slot_from_the_start(tiny_gguf: Path) -> None:
+    """Of one title and cast, and short: most of what they have they have in common."""
+    evaluated = []
+    with serving(tiny_gguf, 1024, slots=1) as endpoint:
+        server = OpenAIServer(endpoint.url, api_key=endpoint.api_key)
+        told: dict[str, list[str]] = {"Ann": [], "Bob": []}
+        for turn in range(6):
+            for who, lines in told.items():
+                lines.append(f"{who}: I climb step number {turn}.")
+                _, last = await hear(server, ask(STORIES[0], "\n".join(lines), max_tokens=1))
+                assert last.usage
+                evaluated.append(last.usage.evaluated_tokens or 0)
+        await server.aclose()
+    assert max(evaluated[4:]) < 2 * len(lines[-1]), "one of them was read anew"
 
 
 async def test_the_operator_sees_how_much_was_cached(llama_endpoint: Endpoint, tiny_gguf: Path) -> None:
