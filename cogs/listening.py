@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -59,15 +59,20 @@ class Listening(commands.Cog):
             if self._client.application_id:
                 self._log.info(f"Invite: {invite_link(self._client.application_id)}")
             self._client.soon(self._report_backend())
-        await self.catch_up()
+        await self.catch_up(self._table.scenes())
+
+    @commands.Cog.listener()
+    async def on_resumed(self) -> None:
+        """Try again where it could not be read what was missed; what came since, Discord has sent again."""
+        await self.catch_up([scene for scene in self._table.scenes() if self._absence.is_owed(scene)])
 
     async def _report_backend(self) -> None:
         for status in await self._backends.status():
             self._log.info(backend_line(status))
         await self._backends.warm()
 
-    async def catch_up(self) -> None:
-        """Make up for what was said, changed and deleted in the scenes' channels meanwhile."""
+    async def catch_up(self, scenes: Sequence[Scene]) -> None:
+        """Make up for what was said, changed and deleted in these scenes' channels meanwhile."""
         gate = asyncio.Semaphore(CHANNELS_AT_ONCE)
 
         async def one(scene: Scene) -> None:
@@ -75,7 +80,7 @@ class Listening(commands.Cog):
                 await self._catch_up(scene)
             self._table.wake(scene)
 
-        await asyncio.gather(*(one(scene) for scene in self._table.scenes()))
+        await asyncio.gather(*map(one, scenes))
 
     async def _catch_up(self, scene: Scene) -> None:
         place = scene.place

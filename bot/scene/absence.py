@@ -61,6 +61,10 @@ class Absence:
         for scene in self._table.scenes():
             self._since.setdefault(scene.id, await self._table.last_heard(scene))
 
+    def is_owed(self, scene: Scene) -> bool:
+        """Tell whether it is still to be found out what a scene has missed."""
+        return scene.id in self._since
+
     async def make_up(self, scene: Scene, history: History) -> None:
         """Hear what was missed, then change and forget what was changed and deleted meanwhile.
 

@@ -255,6 +255,6 @@ async def test_what_was_missed_is_made_up_for_though_the_first_attempt_failed(
         await table.until(lambda: "history_unreadable" in table.log())
         await table.says(table.bob, "Where are you?")
         await table.until(lambda: table.stored() == ["Where are you?"])
-        await table.room.drop_gateway(resumable=False)
+        await table.room.drop_gateway(resumable=True)
         await table.until(lambda: len(table.stored()) == 1 + len(missed))
     assert table.stored() == ["Where are you?", *missed]
