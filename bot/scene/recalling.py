@@ -84,6 +84,15 @@ class _Ground:
     sessions: dict[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A search that is under way."""
+
+    asked: str
+    scene_ids: tuple[int, ...]
+    hits: asyncio.Task[list[Hit]]
+
+
 class Recalling:
     """Reminds the cast of what has left the window, and of the campaign's other scenes."""
 
@@ -106,7 +115,31 @@ class Recalling:
         self._patience_s = patience_s
         self._tokens = EstimatingCounter().count
         self._others: WeakKeyDictionary[Scene, tuple[float, list[SceneRecord]]] = WeakKeyDictionary()
+        self._begun: WeakKeyDictionary[Scene, _Search] = WeakKeyDictionary()
         self._log = structlog.get_logger("hearthside.recall")
+
+    def begin(self, scene: Scene, text: str) -> None:
+        """Begin to search for what a player says that will be answered, while that is still being stored.
+
+        `append` goes on with it if its own search is the same: nothing more was said until then, and all of
+        the cast know what was.
+        """
+        since, others = self._others.get(scene, (-OTHERS_KNOWN_S, []))
+        if self._rewriting or self._clock.monotonic() - since >= OTHERS_KNOWN_S:
+            return
+        if not scene.record.window_start and not others:
+            return
+        public = [one for one in scene.window.entries if _is_among(one, None)]
+        asked, scene_ids = _asked(public, text), _ids(scene, others)
+        self._leave(scene)
+        task = asyncio.create_task(self._recall.search(scene_ids, asked, LOOKED_AT), name="recall")
+        task.add_done_callback(_noticed)
+        self._begun[scene] = _Search(asked, scene_ids, task)
+
+    def _leave(self, scene: Scene) -> None:
+        """Give up the search that was begun."""
+        if begun := self._begun.pop(scene, None):
+            begun.hits.cancel()
 
     async def append(self, scene: Scene, persona: Persona, whispered: str | None = None) -> None:
         """Append to the log what `persona` remembers at what the players said last.
@@ -147,9 +180,17 @@ class Recalling:
         """Find what the persona remembers now; oldest first."""
         if not asked:
             return []
-        scene_ids = [scene.id, *(one.id for one in others)]
-        hits = await self._recall.search(scene_ids, asked, LOOKED_AT)
+        hits = await self._hits(scene, asked, _ids(scene, others))
         return await self._memories(scene, persona, hits, others, whispered)
+
+    async def _hits(self, scene: Scene, asked: str, scene_ids: tuple[int, ...]) -> list[Hit]:
+        """Give what a search finds; it may have been begun already."""
+        begun = self._begun.get(scene)
+        if begun and (begun.asked, begun.scene_ids) == (asked, scene_ids):
+            del self._begun[scene]
+            return await begun.hits
+        self._leave(scene)
+        return await self._recall.search(scene_ids, asked, LOOKED_AT)
 
     async def _other_scenes(self, scene: Scene) -> list[SceneRecord]:
         """Give the latest other scenes of the same server."""
@@ -284,10 +325,20 @@ def _heard(scene: Scene, persona: Persona, whispered: str | None) -> list[Entry]
     return [entry for entry in known if _is_among(entry, whispered)]
 
 
-def _asked(heard: Iterable[Entry]) -> str:
-    """Give the players' last messages, the latest first."""
-    said = [entry.text for entry in heard if entry.kind is EntryKind.PLAYER]
+def _asked(heard: Iterable[Entry], *more: str) -> str:
+    """Give the players' last messages, and what more they say now, the latest first."""
+    said = [*(entry.text for entry in heard if entry.kind is EntryKind.PLAYER), *more]
     return "\n".join(reversed(said[-SAID:]))
+
+
+def _ids(scene: Scene, others: Iterable[SceneRecord]) -> tuple[int, ...]:
+    return (scene.id, *(one.id for one in others))
+
+
+def _noticed(search: asyncio.Task[list[Hit]]) -> None:
+    """Look at what became of a search: one that nobody waits for any more may fail in silence."""
+    if not search.cancelled():
+        search.exception()
 
 
 def _witnessed(scene: Scene, persona: Persona, entry: Entry, stays: Mapping[int, Sequence[Stay]]) -> bool:

@@ -172,6 +172,8 @@ class Table:
             author_id=said.author_id,
         )
         first = len(turn.replies) if turn else 0
+        if wanted and not scene.answering:
+            self._answering.expect(scene, text)
 
         async def store(tx: Connection) -> tuple[Entry, list[Reply]] | None:
             if not await log.claim(tx, said.message_id, now) or not text:

@@ -94,6 +94,10 @@ class Answering:
         self._caveats = Caveats(personas, models, stage)
         self._log = structlog.get_logger("hearthside.turn")
 
+    def expect(self, scene: Scene, text: str) -> None:
+        """Begin with what an answer to a player's words will need, while those are being stored."""
+        self._recalling.begin(scene, text)
+
     async def give(
         self, scene: Scene, reply: Reply, *, resumed: bool, whisper: Whisper | None = None
     ) -> None:

@@ -75,6 +75,32 @@ async def test_it_is_told_once_and_to_all_who_were_there(evening: Evening) -> No
     assert await evening.remembered("marta") == [memory]
 
 
+@pytest.mark.parametrize("expected", [QUESTION, "I sit down by the fire."])
+async def test_what_is_looked_for_while_a_message_is_stored_is_told_if_it_was_said(
+    evening: Evening, expected: str
+) -> None:
+    await evening.play(PROMISE)
+    recalling = Recalling(evening.store, evening.recall, evening.personas, SystemClock())
+    await recalling.append(evening.scene, evening.persona("narrator"))
+    recalling.begin(evening.scene, expected)
+    await evening.says(QUESTION)
+    await recalling.append(evening.scene, evening.persona("narrator"))
+    [memory] = [entry for entry in evening.scene.window.entries if entry.kind is EntryKind.MEMORY]
+    assert PROMISE in memory.text
+
+
+async def test_what_is_forgotten_while_it_is_looked_for_is_not_told(evening: Evening) -> None:
+    await evening.play(PROMISE)
+    recalling = Recalling(evening.store, evening.recall, evening.personas, SystemClock())
+    await recalling.append(evening.scene, evening.persona("narrator"))
+    recalling.begin(evening.scene, QUESTION)
+    await evening.says(QUESTION)
+    async with evening.store.transaction() as tx:
+        await log.remove(tx, 1)
+    await recalling.append(evening.scene, evening.persona("narrator"))
+    assert not [entry for entry in evening.scene.window.entries if entry.kind is EntryKind.MEMORY]
+
+
 async def test_what_players_say_of_other_things_reminds_nobody(evening: Evening) -> None:
     await evening.play(PROMISE)
     await evening.says("I sit down by the fire and eat my soup.")
