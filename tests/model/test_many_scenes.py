@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import aiohttp
+
 from bot.clock import SystemClock
 from bot.model.backends import Backends
-from bot.model.cpu import Endpoint
+from bot.model.cpu import CpuServer, Endpoint
 from bot.model.openai_server import OpenAIServer
 from bot.scene.reports import backend_line
 from tests.model.conftest import ask, hear, serving
@@ -27,6 +29,27 @@ async def test_six_scenes_on_two_slots_pay_for_what_is_new(llama: OpenAIServer) 
                 sent += last.usage.prompt_tokens
                 evaluated += last.usage.evaluated_tokens
     assert evaluated < 0.15 * sent
+
+
+async def test_a_scene_at_rest_is_not_copied_when_another_is_asked(tiny_gguf: Path, tmp_path: Path) -> None:
+    """It stands in its slot: whoever is answered next would wait for the copy. Once erased, it is nowhere."""
+    child = CpuServer(tiny_gguf, clock=SystemClock(), context=1024, parallel=2, slots=tmp_path)
+    endpoint = await child.ensure()
+    server = OpenAIServer(endpoint.url, api_key=endpoint.api_key)
+    try:
+        for story in STORIES[:2]:  # long ones: little of them is alike, so that each has a slot of its own
+            await hear(server, ask(story * 2, max_tokens=1))
+        headers = {"Authorization": f"Bearer {endpoint.api_key}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            for slot in range(2):
+                async with session.post(f"{endpoint.url}/slots/{slot}?action=erase", json={}) as response:
+                    assert response.status == 200
+        _, last = await hear(server, ask(STORIES[0] * 2, max_tokens=1))
+    finally:
+        await server.aclose()
+        await child.stop()
+    assert last.usage
+    assert last.usage.evaluated_tokens == last.usage.prompt_tokens
 
 
 async def test_two_scenes_that_begin_alike_share_one_slot_from_the_start(tiny_gguf: Path) -> None:
