@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from array import array
+from typing import TYPE_CHECKING
+
 import pytest
 
+from bot.chat import Vector
+from bot.clock import SystemClock
 from bot.memory import query, recall
+from bot.memory.embedding import Embedding
 from bot.memory.recall import Hit, Recall
+from bot.memory.vectors import Vectors
 from bot.store import log
 from bot.store.records import Entry, EntryKind
 from bot.store.store import Store
 from tests.store.story import line, started
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 WEATHER = ("The rain goes on.", "Somebody coughs.", "The fire is low.", "A dog barks far away.")
 
@@ -124,6 +135,31 @@ async def test_query_syntax_is_only_words(tale: Tale, typed: str) -> None:
     assert await tale.first("ferry waits") == "The ferry waits."
 
 
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        ("Kael'thas pays the toll.", "Where was Kael\N{RIGHT SINGLE QUOTATION MARK}thas?"),
+        ("D\N{RIGHT SINGLE QUOTATION MARK}Arnaud's horse is lame.", "What about D'Arnaud?"),
+        ("\u9f8d\u306e\u5263 \u3092\u62fe\u3046\u3002", "\u9f8d\u306e\u5263"),
+        ("Jos\u00e9 sings.", "Jose\u0301"),
+        ("Room 404 is locked.", "404?"),
+    ],
+    ids=["apostrophe", "curly apostrophe", "Japanese", "combining accent", "number"],
+)
+async def test_names_are_found_in_whatever_way_they_are_written(tale: Tale, told: str, asked: str) -> None:
+    await tale.chatter(20)
+    await tale.says(told)
+    await tale.chatter(20)
+    assert await tale.first(asked) == told
+
+
+async def test_a_message_as_long_as_discord_lets_it_be_is_searched_with(tale: Tale) -> None:
+    await tale.chatter(20)
+    await tale.says("The ferryman wants crowns.")
+    typed = ("We ask about the ferryman and his crowns, again and again. " * 40)[:2000]
+    assert await tale.first(typed) == "The ferryman wants crowns."
+
+
 @pytest.mark.parametrize("typed", ["", "   ", "...", "🎲🎲", "*", '"'])
 async def test_nothing_is_found_by_nothing(tale: Tale, typed: str) -> None:
     await tale.chatter(5)
@@ -151,6 +187,74 @@ async def test_common_words_neither_hide_rare_ones_nor_are_they_all_read(
     latest = [hit.entry.seq for hit in await tale.search("rain") if hit.named]
     assert latest
     assert min(latest) > tale.seq - 8 * len(WEATHER)
+
+
+async def test_a_word_that_was_common_is_searched_for_where_it_still_stands(
+    tale: Tale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FEW_HITS": 4, "MOST_HITS": 8, "ALL_HITS": 12}.items():
+        monkeypatch.setattr(recall, name, value)
+    told = [await tale.says("The rain goes on.") for _ in range(6)]
+    await tale.says(*["Somebody coughs."] * 300)
+    assert {hit.entry.id for hit in await tale.search("rain", 6)} == {entry.id for entry in told}
+    async with tale.store.transaction() as tx:
+        for entry in told[1:]:
+            await log.remove(tx, entry.id)
+    assert [hit.entry for hit in await tale.search("rain") if hit.named] == told[:1]
+    await tale.says(*["The rain is back."] * 10)
+    assert await tale.first("rain") == "The rain is back."
+    async with tale.store.transaction() as tx:
+        await log.remove(tx, told[0].id)
+    assert "goes on" not in str(await tale.search("rain"))
+
+
+class Directions:
+    """An embedding model that knows two meanings, and says so when it is let."""
+
+    name = "directions"
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+
+    def vector(self, text: str) -> Vector:
+        return Vector(
+            "directions/2", array("f", (1.0, 0.0) if "boat" in text or "ferry" in text else (0.0, 1.0))
+        )
+
+    async def embed(self, texts: Sequence[str], *, query: bool = False) -> list[Vector]:
+        if query:
+            self.asked.set()
+            await self.may_answer.wait()
+        return [self.vector(text) for text in texts]
+
+    async def of_model(self, model: str) -> None:
+        """There is no other."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+async def test_meaning_counts_although_it_is_known_after_the_words(tale: Tale) -> None:
+    meant = await tale.says("The ferry waits.")
+    await tale.chatter(40)
+    named = await tale.says("Wet planks.")
+    await tale.chatter(40)
+    model, vectors = Directions(), Vectors(tale.store)
+    async with tale.store.read() as connection:
+        told = await log.since(connection, tale.scene_id, 0)
+    await vectors.add([(entry, model.vector(entry.text)) for entry in told])
+    embedding = Embedding(tale.store, vectors, model, SystemClock(), query_s=30.0)  # type: ignore[arg-type]  # a model that has no older one
+    both = Recall(tale.store, vectors, embedding)
+
+    searching = asyncio.create_task(both.search([tale.scene_id], "Did a boat leave? The planks?", 5))
+    await model.asked.wait()
+    assert await tale.first("planks") == named.text  # the words are found meanwhile
+    model.may_answer.set()
+    hits = await searching
+    assert {hits[0].entry, hits[1].entry} == {meant, named}
+    assert {hit.entry.id: hit.meaning for hit in hits}[meant.id] == pytest.approx(1.0, abs=0.01)
+    await embedding.aclose()
 
 
 async def test_only_what_happened_in_those_scenes_is_found(tale: Tale) -> None:
