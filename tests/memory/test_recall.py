@@ -244,7 +244,7 @@ async def test_meaning_counts_although_it_is_known_after_the_words(tale: Tale) -
     async with tale.store.read() as connection:
         told = await log.since(connection, tale.scene_id, 0)
     await vectors.add([(entry, model.vector(entry.text)) for entry in told])
-    embedding = Embedding(tale.store, vectors, model, SystemClock(), query_s=30.0)  # type: ignore[arg-type]  # a model that has no older one
+    embedding = Embedding(tale.store, vectors, model, SystemClock(), query_s=30.0)
     both = Recall(tale.store, vectors, embedding)
 
     searching = asyncio.create_task(both.search([tale.scene_id], "Did a boat leave? The planks?", 5))
