@@ -91,11 +91,10 @@ class Listening(commands.Cog):
             self._log.warning("history_unreadable", channel=place.channel_id, error=str(error))
 
     def _standing(self, message: discord.Message) -> Standing:
-        """Tell what stands in a channel. Whoever may not read what members write sees them say nothing."""
-        if not _is_a_members(message):
+        """Tell what stands in a channel."""
+        if not _is_a_members(message) or self._is_hidden(message):
             return Standing(message.id)
-        hidden = not message.content and not self._client.listens
-        edited_at = message.edited_at.timestamp() if message.edited_at and not hidden else None
+        edited_at = message.edited_at.timestamp() if message.edited_at else None
         return Standing(message.id, self._said(message), edited_at)
 
     @commands.Cog.listener()
@@ -122,6 +121,10 @@ class Listening(commands.Cog):
             names=_names(message),
         )
 
+    def _is_hidden(self, message: discord.Message) -> bool:
+        """Tell whether a message may say more than we are told, who may not read what members write."""
+        return not message.content and not self._client.listens
+
     def _is_meant(self, message: discord.Message) -> bool:
         return (
             any(member.id == self._client.user.id for member in message.mentions)
@@ -133,7 +136,7 @@ class Listening(commands.Cog):
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
         """Carry a changed message to its scene. Discord also sends this for link previews."""
         message = event.message
-        if not message.author.bot and not message.webhook_id:
+        if not (message.author.bot or message.webhook_id or self._is_hidden(message)):
             await self._table.edited(event.channel_id, event.message_id, message.content, _names(message))
 
     @commands.Cog.listener()

@@ -100,6 +100,25 @@ async def test_where_nothing_was_touched_the_prompt_goes_on_as_it_was(
     assert table.query("SELECT * FROM entries")[: len(log)] == log
 
 
+async def test_who_may_not_read_what_members_write_does_not_take_it_for_emptied(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    evening = Evening(table, model)
+    async with table.bot(model.url):
+        await table.start_scene()
+        slip = (await evening.plays(table.ann, "I open the dor.")).said
+        await table.room.edit(slip, "I open the door.")
+        await table.until(lambda: table.stored() == ["I open the door."])
+    await table.room.edit(slip, "I open the door, slowly.")
+    table.room.deny_intent_message_content = True
+    table.application.message_content = False
+    async with table.bot(model.url):
+        await looked_back(table)
+        await table.room.edit(slip, "I open the door, and look.")
+        await table.command("scene status")
+    assert table.stored() == ["I open the door."]
+
+
 @pytest.mark.parametrize("why", ["may not read", "refused", "channel gone"])
 async def test_where_the_history_cannot_be_read_nothing_is_taken_for_deleted(
     table: Tabletop, model: ScriptedModelServer, why: str
