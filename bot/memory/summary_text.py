@@ -70,6 +70,7 @@ _ASKED = f"{SYSTEM} {FROM_LOG} {FROM_SUMMARIES}"
 _END = re.compile(
     r"[.!?…]{1,8}[\"'\u201d\u2019»*)_\]]{0,6}(?=\s|\Z)|[\u3002\uff01\uff1f]{1,8}[\u201d\u2019」』*)_]{0,6}"
 )
+_ENDINGS = frozenset(".!?…\"'\u201d\u2019»*)_]\u3002\uff01\uff1f\u300d\u300f")
 _CUE = re.compile(r"\[[^\[\]\n]{1,90} answers\.\]")
 _BRACKETED = re.compile(r"[\W_]*[\[\uff3b<{`].*")
 _HEADING = re.compile(r"\s*(?:#{1,6}\s|[*_]{2,3}[^*_]+[*_]{2,3}:?\s*\Z)")
@@ -230,11 +231,18 @@ def sentences(text: str) -> list[str]:
 def _weightiest(line: Line) -> list[tuple[int, str]]:
     """Give the sentence of a line that matters most, with its weight; of a summary, all of them."""
     text = " ".join(line.text.removeprefix(EXCERPT).split())
-    told = [(_weight(one), one[:LONGEST_EXCERPT]) for one in sentences(text) if not _ORDER.search(one)]
+    told = [(_weight(one), _alone(one)) for one in sentences(text) if not _ORDER.search(one)]
     if not told or not line.speaker:
         return told
     weight, said = max(told, key=lambda one: one[0])
     return [(weight, f"{line.speaker}: {said}")]
+
+
+def _alone(sentence: str) -> str:
+    """Give a sentence as it can stand between others': bounded, ended, without half of a pair of quotes."""
+    said = sentence[:LONGEST_EXCERPT]
+    said = said.replace('"', "") if said.count('"') % 2 else said
+    return said if said[-1:] in _ENDINGS else f"{said}."
 
 
 def _weight(sentence: str) -> int:
