@@ -170,7 +170,7 @@ async def test_an_answer_in_two_messages_goes_with_the_second_of_them(
     async with table.bot(model.url):
         await table.start_scene()
         steps = "".join(f"Step {number} down is worn and wet. " for number in range(1, 80))
-        model.script.append(Answer(f"The stair winds. {steps}"))
+        model.script.append(Answer(f"The stair winds. {steps}", chunk=4000))
         await table.says(table.ann, "I go down.")
         await table.until(lambda: bool(entries(table, "answer")))
         await table.at_rest()
