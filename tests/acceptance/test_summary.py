@@ -22,7 +22,10 @@ async def test_what_left_the_window_is_summed_up_shown_replayed_and_forgotten(ta
             hidden = (await evening.plays(table.ann, "I hid a silver key in the well. " + RAIN)).said
             for _ in range(5):
                 played = await evening.plays(table.ann, RAIN)
-            await table.until(lambda: bool(table.query("SELECT 1 FROM summaries WHERE text != ''")))
+            # It is told from when nobody waits for an answer: then the new beginning is read ahead.
+            await table.until(
+                lambda: any(one.purpose == "ahead" and KEPT in str(one.body) for one in model.chats)
+            )
             played = await evening.plays(table.ann, "And now?")
             assert KEPT in played.sent["messages"][0]["content"]
             code, messages, _ = await replay(table, str(played.shown.id))
