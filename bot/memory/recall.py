@@ -109,6 +109,7 @@ class Recall:
             if weights.meaning >= LEAST_WEIGHT or not places:
                 scored |= await _scored(connection, scorer, _meant(near, places))
             best = fused(scored, near, _recent(sizes, scored), weights)[:most]
+            await asyncio.sleep(0)
             if unread := [row for row, _ in best if row not in there]:
                 there |= await stored.at(connection, unread)
         hits = [
