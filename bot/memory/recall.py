@@ -112,10 +112,12 @@ class Recall:
             await asyncio.sleep(0)
             if unread := [row for row, _ in best if row not in there]:
                 there |= await stored.at(connection, unread)
+        # Its words spoke for what stands beside it; where it has just been forgotten nothing does any more.
+        lost = {row for row, _ in best if row not in there}
         hits = [
             _hit(there[row], score * worth(there[row].text, there[row].speaker, asked, weights), scored, near)
             for row, score in best
-            if row in there
+            if row in there and lost.isdisjoint(range(row - AROUND, row + AROUND + 1))
         ]
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
 

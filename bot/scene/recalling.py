@@ -224,8 +224,9 @@ class Recalling:
         def tellable(entry: Entry) -> bool:
             return _witnessed(scene, persona, entry, stays) and _is_among(entry, whispered)
 
-        # Nor does what stands beside it come up for the words of what is not to be told.
+        # Nor does what stands beside it come up for the words of what is not to be told, or is forgotten.
         told.update(hit.row for hit in hits if hit.named and not tellable(hit.entry))
+        told.update(hit.row for hit in fitting if hit.row not in ground.entries)
         room = self._budget(scene)
         chosen: list[Memory] = []
         for hit in fitting:

@@ -89,12 +89,15 @@ async def test_what_is_looked_for_while_a_message_is_stored_is_told_if_it_was_sa
     assert PROMISE in memory.text
 
 
-async def test_what_is_forgotten_while_it_is_looked_for_is_not_told(evening: Evening) -> None:
+@pytest.mark.parametrize("found", [False, True])
+async def test_what_is_forgotten_while_it_is_looked_for_is_not_told(evening: Evening, *, found: bool) -> None:
     await evening.play(PROMISE)
     recalling = Recalling(evening.store, evening.recall, evening.personas, SystemClock())
     await recalling.append(evening.scene, evening.persona("narrator"))
     recalling.begin(evening.scene, QUESTION)
     await evening.says(QUESTION)
+    if found:
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "recall"))
     async with evening.store.transaction() as tx:
         await log.remove(tx, 1)
     await recalling.append(evening.scene, evening.persona("narrator"))
