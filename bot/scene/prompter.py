@@ -9,18 +9,16 @@ import structlog
 
 from bot.chat import ChatMessage, TokenCount, Usage
 from bot.memory.witnesses import visible
-from bot.persona.persona import card
 from bot.prompt.answer import stop_sequences
 from bot.prompt.inspector import Contents, inspect, texts_of
-from bot.prompt.log import Head, aside, aside_line, cue, render, render_ahead, render_head
+from bot.prompt.log import Head, aside, cue, render, render_ahead, render_head
 from bot.prompt.tokens import EstimatingCounter, entry_tokens
-from bot.prompt.window import Budget, Window, fitted, head_tokens, longest_turn, plan
+from bot.prompt.window import Budget, Window, head_tokens, longest_turn, plan
 from bot.scene.counting import Encoders, ServerCounter
+from bot.scene.heads import Heads, as_before, known_to, remember, texts_counted
 from bot.scene.kept import Kept
-from bot.scene.knowledge import standing
 from bot.scene.narrowing import note_cut, widened
 from bot.scene.stories import Stories
-from bot.scene.wording import lasting
 from bot.store import log, scenes
 
 if TYPE_CHECKING:
@@ -40,8 +38,6 @@ if TYPE_CHECKING:
 ASSUMED_CONTEXT = 4096
 # Stop strings for one request: OpenAI's API refuses more than four.
 STOPS = 4
-# Heads that a scene keeps as they were shortened: two for each of the cast, and some.
-HEADS = 32
 # How much smaller the next prompt is after a server refused one and did not say by how much.
 AFTER_REFUSAL = 1.25
 
@@ -92,12 +88,6 @@ class Outlook:
     counter: ServerCounter
 
 
-def known_to(head: Head, persona: Persona) -> Head:
-    """Give a head as one of the cast knows it: nobody but a narrator is told of secrets."""
-    own = tuple(pin for pin in head.own_pins if persona.slug in pin.known_to)
-    return replace(head, own_pins=own, secrets=head.secrets if persona.narrator else ())
-
-
 class Prompter:
     """Builds prompts, and keeps each scene's window within what its model can read."""
 
@@ -113,9 +103,8 @@ class Prompter:
     ) -> None:
         self._store = store
         self._personas = personas
-        self._lore = lore
         self._stories = stories or Stories(store)
-        self._kept = kept or Kept(store)
+        self._heads = Heads(personas, lore, self._stories, kept or Kept(store), answer_tokens)
         self._answer_tokens = answer_tokens
         self._counters: dict[str, ServerCounter] = {}
         self._encoders = Encoders()
@@ -178,13 +167,13 @@ class Prompter:
         if backend:
             counter = self._counter(backend, model)
             context_length = await self._context_length(backend, model)
-        raw = await self._head(scene, context_length, lead)
-        head = _as_before(scene, raw, context_length)
+        raw = await self._heads.whole(scene, context_length, lead)
+        head = as_before(scene, raw, context_length)
         entries: Sequence[Entry] = scene.window.entries
         if isinstance(counter, ServerCounter):
             known = known_to(head, lead) if lead else head
             bare = replace(head, story=())
-            await counter.prime([*_texts(head), render_head(bare), *texts_of(known, speaker)])
+            await counter.prime([*texts_counted(head), render_head(bare), *texts_of(known, speaker)])
             entries = await counter.counted(tuple(scene.window.entries))
         head, budget = plan(head, context_length, wanted, counter, counter.scale)
         if lead:
@@ -199,7 +188,7 @@ class Prompter:
         can then read the new beginning before anybody waits for it. Once a turn is being answered it is too
         late for that: its own prompt may still fit. Raises TableError as `build` does.
         """
-        counter, wanted = self._counter(backend, model), self._longest(scene)
+        counter, wanted = self._counter(backend, model), self._heads.longest_answer(scene)
         lead = self._personas.get(scene.record.lead)
         async with scene.prompting:
             head, budget, counted = await self._plan(scene, backend, model, wanted, lead)
@@ -214,7 +203,8 @@ class Prompter:
         """Say what `ahead` would cut off, and how long what is told of it may be. Raises as `ahead` does."""
         lead = self._personas.get(scene.record.lead)
         async with scene.prompting:
-            _, budget, counted = await self._plan(scene, backend, model, self._longest(scene), lead)
+            wanted = self._heads.longest_answer(scene)
+            _, budget, counted = await self._plan(scene, backend, model, wanted, lead)
             coming = _coming(scene)
             due = scene.window.leaving(budget, None, coming)
             leaving = due and scene.window.leaving(budget.once_cut, None, coming)
@@ -246,31 +236,14 @@ class Prompter:
         context_length = await self._context_length(backend, model)
         if await widened(self._store, scene, context_length):
             await self._stories.cut(scene)
-        raw = await self._head(scene, context_length, persona)
-        head = _as_before(scene, raw, context_length)
-        await counter.prime([*_texts(head), *([cue(persona.name)] if persona else [])])
+        raw = await self._heads.whole(scene, context_length, persona)
+        head = as_before(scene, raw, context_length)
+        await counter.prime([*texts_counted(head), *([cue(persona.name)] if persona else [])])
         counted = await self._count(scene, counter)
-        head = await self._shortened(scene, head, context_length, counter)
+        head = await self._heads.shortened(scene, head, context_length, counter)
         _, budget = plan(head, context_length, wanted, counter, counter.scale)
-        _remember(scene, raw, context_length, head)
+        remember(scene, raw, context_length, head)
         return head, budget, counted
-
-    async def _shortened(self, scene: Scene, head: Head, context_length: int, counter: ServerCounter) -> Head:
-        """Shorten a head for who answers at greatest length: nobody's turn changes what all have in common.
-
-        Where a server has to be asked, what is left out is estimated: so once more, until what is left fits.
-        """
-        while True:
-            short, _ = fitted(head, context_length, self._longest(scene), counter, counter.scale)
-            await counter.prime(_texts(short))
-            if short == head:
-                return head
-            head = short
-
-    def _longest(self, scene: Scene) -> int:
-        """Give the tokens that the longest answers of the cast may have."""
-        cast = filter(None, (self._personas.get(slug) for slug in scene.cast))
-        return max((one.sampling.max_tokens or self._answer_tokens for one in cast), default=1)
 
     async def foresee(
         self, scene: Scene, backend: Backend | None, context_length: int, *, model: str | None
@@ -281,15 +254,15 @@ class Prompter:
         cast alone is too long, BackendError.
         """
         counter = self._counter(backend, model) if backend else EstimatingCounter()
-        head = await self._head(scene, context_length, self._personas.get(scene.record.lead))
+        head = await self._heads.whole(scene, context_length, self._personas.get(scene.record.lead))
         entries = tuple(scene.window.entries)
         if isinstance(counter, ServerCounter):
-            await counter.prime(_texts(head))
-            head = await self._shortened(scene, head, context_length, counter)
+            await counter.prime(texts_counted(head))
+            head = await self._heads.shortened(scene, head, context_length, counter)
             entries = await counter.counted(entries)
         else:
             entries = tuple(replace(one, tokens=entry_tokens(one, counter)) for one in entries)
-        head, budget = plan(head, context_length, self._longest(scene), counter, counter.scale)
+        head, budget = plan(head, context_length, self._heads.longest_answer(scene), counter, counter.scale)
         window = Window(entries)
         tokens = window.tokens
         gone = window.fit(budget, lambda entry: entry_tokens(entry, counter))
@@ -329,24 +302,6 @@ class Prompter:
         said = await backend.context_length(model) or ASSUMED_CONTEXT
         return min(said, self._limits.get(backend.name, said))
 
-    async def _head(self, scene: Scene, context_length: int, persona: Persona | None) -> Head:
-        lore = await self._lore.standing(scene, context_length)
-        cast = [one for one in map(self._personas.get, scene.cast) if one]
-        cards = tuple(card(one, lasting(scene.record, one)) for one in cast)
-        kept = standing(await self._kept.of(scene), scene, cast, context_length)
-        story = await self._stories.told(scene, persona)
-        return Head(
-            scene.record.title,
-            scene.record.premise,
-            cards,
-            lore,
-            kept.pins,
-            story,
-            kept.secrets,
-            kept.own_pins,
-            secrets_last=not all(one.narrator for one in cast),
-        )
-
     async def _count(self, scene: Scene, counter: ServerCounter) -> tuple[Entry, ...]:
         """Count the entries that are new to this tokenizer. What is edited meanwhile is counted next time."""
         new = [entry for entry in scene.window.entries if entry.fingerprint != counter.fingerprint]
@@ -383,30 +338,6 @@ class Prompter:
         return tuple(dict.fromkeys(name for name in names if name != persona.name))
 
 
-def _texts(head: Head) -> list[str]:
-    """Give the texts whose tokens a plan needs: the head whole, without its secrets, without the story."""
-    fronts = [render_head(one) for one in (head, replace(head, secrets=()), replace(head, story=()))]
-    return [*fronts, *filter(None, [aside_line(head)])]
-
-
 def _coming(scene: Scene) -> int:
     """Give the tokens that a next turn may take."""
     return longest_turn(scene.window.entries)
-
-
-def _as_before(scene: Scene, raw: Head, context_length: int) -> Head:
-    """Give a head as it was shortened before; whatever the story tells, the cards stay as they are."""
-    bare = replace(raw, story=())
-    before = scene.heads.get((bare, context_length), bare)
-    return scene.heads.get((raw, context_length), replace(before, story=raw.story))
-
-
-def _remember(scene: Scene, raw: Head, context_length: int, head: Head) -> None:
-    for key, short in (
-        ((raw, context_length), head),
-        ((replace(raw, story=()), context_length), replace(head, story=())),
-    ):
-        scene.heads.pop(key, None)
-        scene.heads[key] = short
-    while len(scene.heads) > HEADS:
-        del scene.heads[next(iter(scene.heads))]
