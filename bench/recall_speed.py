@@ -178,7 +178,7 @@ async def measure(file: Path, options: argparse.Namespace) -> dict[str, Any]:
         "entries": options.entries,
         "read_s": round(time.perf_counter() - begun, 2),
     }
-    gc.freeze()  # as the bot does at its start: else all that was imported is gone through for garbage, 0.05 s
+    gc.freeze()  # as the bot does at its start: else what was imported is gone through for garbage
     async with Probe() as idle:
         await asyncio.sleep(IDLE_S)
     figures["idle"] = idle.report()
