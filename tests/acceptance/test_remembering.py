@@ -111,7 +111,10 @@ async def test_a_prompt_with_all_that_memory_adds_is_shown_and_rebuilt_to_the_by
             await evening.plays(table.ann, f"Narrator, hear me. {PROMISE}")
             for _ in range(6):
                 await evening.plays(table.ann, f"Narrator, listen. {RAIN}")
-            await table.until(lambda: bool(table.query("SELECT 1 FROM summaries")))
+            # It is told from when nobody waits for an answer: then the new beginning is read ahead.
+            await table.until(
+                lambda: any(one.purpose == "ahead" and STORY in str(one.body) for one in model.chats)
+            )
             await whisper(table, KEY, to="narrator")
             question = "how many silver crowns for the ferry to Vellmoor?"
             narrator = await evening.plays(table.bob, f"Narrator, {question}")
