@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from bot.chat import ChatMessage, ChatRequest, TokenCount
 from bot.model.cpu import Endpoint
 from bot.model.openai_server import OpenAIServer
+from bot.model.routes import Timeouts
 from bot.prompt.log import Head, render, render_head
 from bot.prompt.tokens import ESTIMATE
 from bot.scene.counting import ENCODERS, Encoders, ServerCounter
@@ -82,7 +83,7 @@ def merging_server(folder: Path, pre: str = "llama-bpe", **options: str) -> Iter
 
 @asynccontextmanager
 async def reaching(url: str, key: str = "the-key") -> AsyncIterator[OpenAIServer]:
-    server = OpenAIServer(url, api_key=key)
+    server = OpenAIServer(url, api_key=key, timeouts=Timeouts(probe=30.0))  # two cores run other tests, too
     await server.health()
     try:
         yield server
