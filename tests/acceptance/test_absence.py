@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from tests.acceptance.test_inside import Evening
 from tests.acceptance.test_memory_commands import remember
 from tests.acceptance.test_remembering import text
 from tests.fakes.model_server import TEXT, Answer, ScriptedModelServer
+
+if TYPE_CHECKING:
+    from bot.rehearsal.messages import Message
 
 KEY = "The brass key lies under the third stair."
 MAP = "The map hangs behind the mirror."
@@ -119,15 +122,21 @@ async def test_who_may_not_read_what_members_write_does_not_take_it_for_emptied(
     assert table.stored() == ["I open the door."]
 
 
-@pytest.mark.parametrize("why", ["may not read", "refused", "channel gone"])
-async def test_where_the_history_cannot_be_read_nothing_is_taken_for_deleted(
-    table: Tabletop, model: ScriptedModelServer, why: str
-) -> None:
+async def play_once(table: Tabletop, model: ScriptedModelServer) -> Message:
+    """Have the bot come, hear of the key, answer and go."""
     async with table.bot(model.url):
         await table.start_scene()
         said = await table.says(table.ann, KEY)
         await table.shows(TEXT, since=said.cursor)
         await table.at_rest()
+    return said
+
+
+@pytest.mark.parametrize("why", ["may not read", "refused", "channel gone"])
+async def test_where_the_history_cannot_be_read_nothing_is_taken_for_deleted(
+    table: Tabletop, model: ScriptedModelServer, why: str
+) -> None:
+    said = await play_once(table, model)
     log = table.query("SELECT * FROM entries")
     if why == "may not read":
         table.campaign.deny(table.application, Permission.READ_MESSAGE_HISTORY)
@@ -150,11 +159,7 @@ async def test_where_the_history_cannot_be_read_nothing_is_taken_for_deleted(
 async def test_a_history_with_a_gap_that_is_none_deletes_nothing(
     table: Tabletop, model: ScriptedModelServer
 ) -> None:
-    async with table.bot(model.url):
-        await table.start_scene()
-        said = await table.says(table.ann, KEY)
-        await table.shows(TEXT, since=said.cursor)
-        await table.at_rest()
+    await play_once(table, model)
     log = table.query("SELECT * FROM entries")
     empty: Any = []
     table.room.fail_next("GET", "/messages", status=200, json=empty)

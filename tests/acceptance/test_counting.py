@@ -8,11 +8,11 @@ from tests.fakes.model_server import Answer, ScriptedModelServer
 
 async def answered(table: Tabletop, model: ScriptedModelServer, text: str) -> None:
     """Have Ann say something, and wait for the answer."""
-    asked = len([chat for chat in model.chats if chat.body["max_tokens"] > 1])
+    asked = len([chat for chat in model.chats if chat.purpose == "answer"])
     await table.says(table.ann, text)
     async with model.arrived:
         await model.arrived.wait_for(
-            lambda: len([chat for chat in model.chats if chat.body["max_tokens"] > 1]) > asked
+            lambda: len([chat for chat in model.chats if chat.purpose == "answer"]) > asked
         )
     await table.at_rest()
 

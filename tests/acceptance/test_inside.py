@@ -83,7 +83,7 @@ class Evening:
         shown = await self.table.shows(answer, since=said.cursor)
         await self.table.at_rest()
         # What is only read ahead asks for a single token.
-        sent = [chat.body for chat in self.model.chats[before:] if chat.body["max_tokens"] > 1][-1]
+        sent = [chat.body for chat in self.model.chats[before:] if chat.purpose == "answer"][-1]
         return Played(said, shown, sent)
 
 

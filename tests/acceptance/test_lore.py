@@ -63,7 +63,7 @@ async def says(table: Tabletop, text: str) -> None:
 
 
 def prompts(model: ScriptedModelServer) -> list[list[dict[str, str]]]:
-    return [chat.body["messages"] for chat in model.chats if chat.body.get("max_tokens") != 1]
+    return [chat.body["messages"] for chat in model.chats if chat.purpose == "answer"]
 
 
 async def test_lore_is_told_once_where_it_was_woken(table: Tabletop, model: ScriptedModelServer) -> None:

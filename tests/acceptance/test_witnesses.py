@@ -18,7 +18,7 @@ async def plays(table: Tabletop, model: ScriptedModelServer, line: str, answer: 
     said = await table.says(table.ann, line)
     await table.shows(answer, since=said.cursor)
     await table.at_rest()
-    return str([chat.body["messages"] for chat in model.chats[before:] if chat.body["max_tokens"] > 1][-1])
+    return str([chat.body["messages"] for chat in model.chats[before:] if chat.purpose == "answer"][-1])
 
 
 async def test_a_newcomer_knows_what_happens_from_then_on(
