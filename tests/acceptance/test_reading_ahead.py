@@ -85,7 +85,7 @@ async def test_what_nobody_answers_is_read_while_the_table_talks(table: Tabletop
         await table.says(table.bob, f"What now, <@{table.application.user.id}>?")
         await tap.until(lambda: bool(tap.answers) and tap.answers[0].ended is not None)
         await table.at_rest()
-    (answer,) = tap.answers
+    answer = tap.answers[0]  # a random model may find no words, and is asked again
     assert answer.messages[-1]["content"].count(LINE.strip()) == 3
     assert answer.evaluated < 60 < answer.prompt_tokens
 
