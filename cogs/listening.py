@@ -12,7 +12,7 @@ import structlog
 from discord.ext import commands
 
 from bot.invite import invite_link
-from bot.scene.absence import Absence, Standing
+from bot.scene.absence import Absence, ChannelMessage
 from bot.scene.reports import backend_line
 from bot.scene.table import Said
 
@@ -86,16 +86,16 @@ class Listening(commands.Cog):
         place = scene.place
         channel = self._client.get_partial_messageable(place.channel_id, guild_id=place.guild_id)
         try:
-            await self._absence.make_up(scene, ChannelHistory(channel, self._standing))
+            await self._absence.make_up(scene, ChannelHistory(channel, self._channel_message))
         except UNREADABLE as error:
             self._log.warning("history_unreadable", channel=place.channel_id, error=str(error))
 
-    def _standing(self, message: discord.Message) -> Standing:
+    def _channel_message(self, message: discord.Message) -> ChannelMessage:
         """Tell what stands in a channel."""
         if not _is_a_members(message) or self._is_hidden(message):
-            return Standing(message.id)
+            return ChannelMessage(message.id)
         edited_at = message.edited_at.timestamp() if message.edited_at else None
-        return Standing(message.id, self._said(message), edited_at)
+        return ChannelMessage(message.id, self._said(message), edited_at)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
@@ -161,15 +161,15 @@ class ChannelHistory:
     """What stands in a channel, read through discord.py: a request for each 100 messages."""
 
     def __init__(
-        self, channel: discord.PartialMessageable, standing: Callable[[discord.Message], Standing]
+        self, channel: discord.PartialMessageable, read: Callable[[discord.Message], ChannelMessage]
     ) -> None:
         self._channel = channel
-        self._standing = standing
+        self._read = read
 
-    async def latest(self, limit: int) -> AsyncGenerator[Standing, None]:
+    async def latest(self, limit: int) -> AsyncGenerator[ChannelMessage, None]:
         """Give the latest messages, newest first."""
         async for message in self._channel.history(limit=limit):
-            yield self._standing(message)
+            yield self._read(message)
 
     async def is_gone(self, message_id: int) -> bool:
         """Say whether Discord knows the channel, but no such message in it."""

@@ -25,7 +25,7 @@ MISSED_MESSAGES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ChannelMessage:
     """A message that stands in a channel: `said` if a member wrote it.
 
     `edited_at` is when its text was last changed, in Unix seconds by Discord's clock; None if it never was.
@@ -39,7 +39,7 @@ class Standing:
 class History(Protocol):
     """A channel's messages, as Discord gives them now. Its methods raise what Discord refuses."""
 
-    def latest(self, limit: int) -> AsyncGenerator[Standing, None]:
+    def latest(self, limit: int) -> AsyncGenerator[ChannelMessage, None]:
         """Give the latest messages, newest first; they are fetched as they are asked for."""
         ...
 
@@ -75,38 +75,38 @@ class Absence:
             ends = await log.ends_of_messages(connection, scene.id)
         # What is posted from now on need not be in the history that is read now: it ends with `last`.
         begin, last = ends or (scene.record.heard_from, scene.record.heard_from)
-        standing, first = await self._read(scene, history, since=since, begin=begin)
-        await self._hear(scene, standing)
+        there, first = await self._read(scene, history, since=since, begin=begin)
+        await self._hear(scene, there)
         async with self._table.store.read() as connection:
             shown = await log.shown_between(connection, scene.id, first, last)
-        await self._change(scene, shown, standing)
-        await self._forget(scene, shown, standing, history)
+        await self._change(scene, shown, there)
+        await self._forget(scene, shown, there, history)
         self._since.pop(scene.id, None)
 
     async def _read(
         self, scene: Scene, history: History, *, since: int, begin: int
-    ) -> tuple[dict[int, Standing], int]:
+    ) -> tuple[dict[int, ChannelMessage], int]:
         """Give what stands in the channel, by id and newest first, and the first message that was read for.
 
         Reads back to what was heard last and over `COMPARED_MESSAGES`, or to where the story begins.
         """
-        standing: dict[int, Standing] = {}
+        there: dict[int, ChannelMessage] = {}
         async with aclosing(history.latest(MISSED_MESSAGES)) as latest:
             async for message in latest:
-                standing[message.message_id] = message
+                there[message.message_id] = message
                 if message.message_id <= begin:
-                    return standing, begin
-                if message.message_id <= since and len(standing) >= COMPARED_MESSAGES:
-                    return standing, message.message_id
-        if len(standing) < MISSED_MESSAGES:
-            return standing, begin
-        first = min(standing)
+                    return there, begin
+                if message.message_id <= since and len(there) >= COMPARED_MESSAGES:
+                    return there, message.message_id
+        if len(there) < MISSED_MESSAGES:
+            return there, begin
+        first = min(there)
         if first > since:
-            self._log.warning("too_much_missed", channel=scene.record.channel_id, read=len(standing))
-        return standing, first
+            self._log.warning("too_much_missed", channel=scene.record.channel_id, read=len(there))
+        return there, first
 
-    async def _hear(self, scene: Scene, standing: dict[int, Standing]) -> None:
-        said = [one.said for one in reversed(standing.values()) if one.said]
+    async def _hear(self, scene: Scene, there: dict[int, ChannelMessage]) -> None:
+        said = [one.said for one in reversed(there.values()) if one.said]
         async with self._table.store.read() as connection:
             new = await log.unclaimed(connection, [one.message_id for one in said])
         names = {one.author_id: one.speaker for one in scene.window.entries if one.kind is EntryKind.PLAYER}
@@ -116,21 +116,21 @@ class Absence:
                 known = replace(one, author_name=names.get(one.author_id, one.author_name))
                 await self._table.hear(known, missed=True)
 
-    async def _change(self, scene: Scene, shown: Sequence[Shown], standing: dict[int, Standing]) -> None:
+    async def _change(self, scene: Scene, shown: Sequence[Shown], there: dict[int, ChannelMessage]) -> None:
         for one in shown:
-            now = standing.get(one.message_id)
+            now = there.get(one.message_id)
             if now and now.said and _is_changed(one, now, now.said):
                 said = now.said
                 await self._table.edited(scene.record.channel_id, one.message_id, said.text, said.names)
 
     async def _forget(
-        self, scene: Scene, shown: Sequence[Shown], standing: dict[int, Standing], history: History
+        self, scene: Scene, shown: Sequence[Shown], there: dict[int, ChannelMessage], history: History
     ) -> None:
         """Forget what is not there any more, if Discord says so itself of the first and last of it.
 
         A history is empty, too, where the bot may not read it.
         """
-        gone = [one.message_id for one in shown if one.message_id not in standing]
+        gone = [one.message_id for one in shown if one.message_id not in there]
         for one in sorted({*gone[:1], *gone[-1:]}):
             if not await history.is_gone(one):
                 self._log.warning("history_incomplete", channel=scene.record.channel_id, message=one)
@@ -139,7 +139,7 @@ class Absence:
             await self._table.deleted(scene.record.channel_id, one)
 
 
-def _is_changed(before: Shown, now: Standing, said: Said) -> bool:
+def _is_changed(before: Shown, now: ChannelMessage, said: Said) -> bool:
     """Tell whether a message was changed after what is known of it.
 
     Its text alone does not tell: the history calls members by other names than the event that was heard.

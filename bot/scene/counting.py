@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from bot.chat import ChatMessage
     from bot.model.backend import Backend
+    from bot.model.tokenizers import Vocabulary
     from bot.prompt.log import Head
     from bot.store.records import Entry
 
@@ -254,16 +255,19 @@ class _Asked:
 def _encoder(path: Path) -> Encoder | None:
     """Read a vocabulary and make an encoder of it. Blocks: 0.4 s for 64 thousand tokens."""
     found = read_vocabulary(path)
-    if found is None:
-        return None
     try:
-        return Encoder(
-            found.pieces,
-            found.merges,
-            found.specials,
-            found.expressions,
-            whole_words=found.whole_words,
-            drops=found.drops,
-        )
+        return encoder_of(found) if found else None
     except UnfitVocabularyError:
         return None
+
+
+def encoder_of(found: Vocabulary) -> Encoder:
+    """Make an encoder of a vocabulary that was read. Raises UnfitVocabularyError."""
+    return Encoder(
+        found.pieces,
+        found.merges,
+        found.specials,
+        found.expressions,
+        whole_words=found.whole_words,
+        drops=found.drops,
+    )

@@ -15,6 +15,7 @@ from bot.model.cpu import Endpoint
 from bot.model.pretokenizers import GPT2
 from bot.model.tokenizers import Vocabulary, read_vocabulary
 from bot.prompt.vocabulary import Encoder, UnfitVocabularyError, gpt2_spelling
+from bot.scene.counting import encoder_of
 from tests.model.conftest import serving
 from tests.prompt.merging_gguf import LINES, vocabulary, write_gguf, write_merging_gguf
 from tests.tiny_gguf import SPECIALS
@@ -28,14 +29,7 @@ CUTS = (
 
 def encoder(found: Vocabulary | None) -> Encoder:
     assert found
-    return Encoder(
-        found.pieces,
-        found.merges,
-        found.specials,
-        found.expressions,
-        whole_words=found.whole_words,
-        drops=found.drops,
-    )
+    return encoder_of(found)
 
 
 def odd_texts(number: int, seed: int = 0) -> list[str]:
