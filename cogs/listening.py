@@ -28,7 +28,7 @@ CHANNELS_AT_ONCE = 5
 # Discord's code for a message that is not there (or not any more); 10003 would be the channel's.
 UNKNOWN_MESSAGE = 10008
 
-# How Discord can fail to say what was missed: it refuses, or the line breaks (the bot's own end included).
+# How Discord can fail to say what was missed: it refuses, or the line breaks.
 UNREADABLE = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
 
 NO_SCENE = "Nobody is playing here. `/scene start` opens a scene; `/help` shows the rest."
@@ -44,6 +44,13 @@ class Listening(commands.Cog):
         self._absence = Absence(table)
         self._log = structlog.get_logger("hearthside")
         self._arrived = False
+        self._catching_up: set[asyncio.Task[None]] = set()
+
+    async def cog_unload(self) -> None:
+        """Stop making up for what was missed, before the line to Discord is taken away from under it."""
+        for task in self._catching_up:
+            task.cancel()
+        await asyncio.gather(*self._catching_up, return_exceptions=True)
 
     @commands.Cog.listener()
     async def on_connect(self) -> None:
@@ -80,7 +87,13 @@ class Listening(commands.Cog):
                 await self._catch_up(scene)
             self._table.wake(scene)
 
-        await asyncio.gather(*map(one, scenes))
+        async def all_of_them() -> None:
+            await asyncio.gather(*map(one, scenes))
+
+        task = asyncio.create_task(all_of_them(), name="catching up")
+        self._catching_up.add(task)
+        task.add_done_callback(self._catching_up.discard)
+        await task
 
     async def _catch_up(self, scene: Scene) -> None:
         place = scene.place
