@@ -78,6 +78,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "rich": ("bot.rehearsal.terminal", "bot.rehearsal.terminal_paint"),
     "huggingface_hub": (),
     "numpy": ("bot.memory.matrix",),
+    "numkong": ("bot.memory.matrix",),
     "PIL": (),
     "gguf": (),
     "tiktoken": (),

@@ -1,4 +1,8 @@
-"""The vectors of one scene as a matrix of int8, and what a query finds there. Loads NumPy: 25 MiB, 0.1 s."""
+"""The vectors of one scene as a matrix of int8, and what a query finds there.
+
+Loads NumPy, which keeps the matrix and ranks what is found, and NumKong, which multiplies int8 as it is in
+half the time that NumPy needs after a conversion: 27 MiB and 0.1 s together.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numkong
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +25,10 @@ Ids = npt.NDArray[np.int64]
 FIRST_ROOM = 64
 """As many as the first block has room for; each further block doubles the room. Before each block the
 interpreter's lock has to be had back from whoever works meanwhile, so there should be few."""
+MOST = 127
+"""The largest number of a vector of int8. The smallest is its opposite."""
+FINER = 2 * MOST
+"""How much finer than the first the second half of a query is."""
 LEVEL = 30
 """Scores from which the mean and spread of a model's cosines are known well enough."""
 
@@ -85,16 +94,16 @@ class Matrix:
 
     def scores(self, query: Sequence[float]) -> Hits:
         """Give every entry and the cosine between it and the query, which has length 1."""
-        values = np.array(query, dtype=np.float32)
         with self._lock:
-            if len(values) != self._dimensions:  # so it is without vectors
+            if len(query) != self._dimensions:  # so it is without vectors
                 return Hits.none()
             count = self._count
             found = Hits(self._ids[:count], self._rows[:count], np.empty(count, dtype=np.float32))
             scales, blocks = self._scales[:count], [(block, block.count) for block in self._blocks]
+        asked = Query.of(query)
         for block, size in reversed(blocks):  # the largest first: whoever works now may be idle later
             count -= size
-            block.multiply(size, values, found.cosines[count : count + size])
+            block.multiply(size, asked, found.cosines[count : count + size])
         np.multiply(found.cosines, scales, out=found.cosines)
         return found
 
@@ -132,37 +141,53 @@ class Matrix:
                 begin += block.count
 
 
-class _Block:
-    """Some vectors of the matrix.
+class Query(NamedTuple):
+    """What is looked for, as two vectors of int8: `scale` times (the first, and a `FINER`th of the second).
 
-    In memory it lies on its side: the first numbers of all vectors, then the second ones. That way NumPy
-    takes int8 as it is, in one call that never waits for the interpreter's lock, and as fast as OpenBLAS is
-    after a conversion to float32, for which there would have to be room.
+    One of them alone would be off by up to 0.4 % of the query's largest number, both by 0.002 %.
     """
+
+    int8: npt.NDArray[np.int8]
+    scale: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Query:
+        """Divide a vector of floats."""
+        numbers = np.array(values, dtype=np.float64)
+        scale = float(np.abs(numbers).max()) / MOST or 1.0
+        whole = np.rint(numbers / scale)
+        rest = np.rint((numbers / scale - whole) * FINER)
+        return cls(np.stack([whole, rest]).astype(np.int8), scale)
+
+
+class _Block:
+    """Some vectors of the matrix."""
 
     def __init__(self, room: int, dimensions: int) -> None:
         self.count = 0
-        self._int8 = np.zeros((dimensions, room), dtype=np.int8)
+        self._int8 = np.zeros((room, dimensions), dtype=np.int8)
 
     @property
     def is_full(self) -> bool:
-        return self.count == self._int8.shape[1]
+        return self.count == len(self._int8)
 
     def append(self, vectors: Sequence[bytes]) -> int:
         """Add as many of the vectors as there is room for, and say how many."""
-        vectors = vectors[: self._int8.shape[1] - self.count]
+        vectors = vectors[: len(self._int8) - self.count]
         numbers = np.frombuffer(b"".join(vectors), dtype=np.int8).reshape(len(vectors), -1)
-        self._int8[:, self.count : self.count + len(vectors)] = numbers.T
+        self._int8[self.count : self.count + len(vectors)] = numbers
         self.count += len(vectors)
         return len(vectors)
 
     def clear(self, place: int) -> None:
         """Overwrite a vector."""
-        self._int8[:, place] = 0
+        self._int8[place] = 0
 
-    def multiply(self, count: int, query: Floats, products: Floats) -> None:
-        """Multiply so many vectors and the query, without the scales."""
-        np.einsum("n,nv->v", query, self._int8[:, :count], dtype=np.float32, out=products)
+    def multiply(self, count: int, query: Query, products: Floats) -> None:
+        """Multiply so many vectors and the query, without the vectors' scales."""
+        # One call for a block, which lets go of the interpreter's lock; the sums of int8 are exact.
+        whole, rest = np.asarray(numkong.cdist(query.int8, self._int8[:count], "dot"))
+        np.multiply(rest / FINER + whole, query.scale, out=products, casting="same_kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +251,7 @@ def search(
 def quantized(vectors: Sequence[tuple[int, int, Sequence[float]]]) -> list[VectorRow]:
     """Give vectors, by entry and row, as int8: the largest number of each becomes 127 or -127."""
     matrix = np.array([values for *_, values in vectors], dtype=np.float32)
-    scales = np.abs(matrix).max(axis=1, keepdims=True) / 127
+    scales = np.abs(matrix).max(axis=1, keepdims=True) / MOST
     int8 = np.rint(matrix / scales).astype(np.int8)
     return [
         VectorRow(entry_id, row, float(scale), numbers.tobytes())

@@ -11,6 +11,7 @@ from tests.fakes.model_server import TEXT, ScriptedModelServer
 
 HEAVY = {
     "numpy": "_multiarray_umath",
+    "numkong": "_numkong",
     "Pillow": "_imaging",
     "tiktoken": "_tiktoken",
     "google-re2": "_re2",

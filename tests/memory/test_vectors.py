@@ -241,6 +241,21 @@ def test_many_blocks_say_what_one_multiplication_says() -> None:
     assert np.allclose([found[number] for number in range(1, 251)], dots, atol=0.02 * dots[3])
 
 
+@settings(max_examples=40)
+@given(st.integers(1, 1100), st.integers(1, 90), st.integers(0, 2**32 - 1))
+def test_what_is_stored_is_compared_to_four_digits(dimensions: int, count: int, seed: int) -> None:
+    """The query has int8 for its numbers, too, but twice: nothing of its own is lost by that."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.integers(-127, 128, (count, dimensions), dtype=np.int8)
+    scale = 1 / 127 / math.sqrt(dimensions)
+    rows = [VectorRow(number, number, scale, row.tobytes()) for number, row in enumerate(numbers, 1)]
+    asked = rng.standard_normal(dimensions)
+    asked /= np.linalg.norm(asked)
+
+    found = cosines(search([(asked.tolist(), [matrix_of(rows)])], count, ()))
+    assert np.allclose([found[row.entry_id] for row in rows], numbers @ asked * scale, atol=1e-4)
+
+
 def test_a_row_of_another_length_is_passed_over() -> None:
     matrix = matrix_of(
         [
