@@ -231,11 +231,12 @@ def test_rows_come_and_go_in_any_order(rows: list[list[float]], rng: random.Rand
     assert found == sorted(found, key=lambda near: -near.cosine)
 
 
-def test_many_blocks_say_what_one_multiplication_says() -> None:
+def test_vectors_that_were_moved_for_more_room_say_what_they_said() -> None:
     rng = np.random.default_rng(1)
     rows = rng.standard_normal((250, 300)).astype(np.float32)
     matrix = matrix_of(quantized([(number, number, row.tolist()) for number, row in enumerate(rows, 1)]))
     assert rows.size < matrix.size < 1.1 * rows.size
+    matrix.make_room(1000)
     found = cosines(search([(rows[3].tolist(), [matrix])], 250, ()))
     dots = rows @ rows[3]
     assert np.allclose([found[number] for number in range(1, 251)], dots, atol=0.02 * dots[3])
@@ -254,6 +255,21 @@ def test_what_is_stored_is_compared_to_four_digits(dimensions: int, count: int, 
 
     found = cosines(search([(asked.tolist(), [matrix_of(rows)])], count, ()))
     assert np.allclose([found[row.entry_id] for row in rows], numbers @ asked * scale, atol=1e-4)
+
+
+def test_room_made_ahead_is_room_for_the_first_vector() -> None:
+    matrix = Matrix()
+    matrix.make_room(100)
+    assert search([([1.0, 0.0], [matrix])], 9, ()) == []
+    matrix.put(VectorRow(7, 7, 0.01, b"\x02\x01"))
+    assert ids(search([([1.0, 0.0], [matrix])], 9, ())) == [7]
+
+
+def test_what_is_removed_while_it_is_looked_for_is_not_found() -> None:
+    matrix = matrix_of(quantized([(number, number, [1.0, float(number)]) for number in range(1, 4)]))
+    hits = matrix.scores([0.6, 0.8])
+    matrix.remove(2)
+    assert sorted(ids(hits.best(9, ()))) == [1, 3]
 
 
 def test_a_row_of_another_length_is_passed_over() -> None:
