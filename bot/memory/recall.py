@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bot.memory import query
@@ -93,8 +94,9 @@ class Recall:
         meaning = asyncio.create_task(self._by_meaning(scene_ids, text, wanted=by_meaning))
         try:
             async with self._store.read() as connection:
-                sizes = await stored.sizes(connection, scene_ids)
-                words = await _words(connection, sizes, asked, self._common.of(sizes)) if by_words else []
+                sizes, words = await connection.together(
+                    partial(self._words, scene_ids, asked if by_words else ())
+                )
                 scorer = Scorer(words)
                 places = await _places(words)
                 scored = await _scored(connection, scorer, places)
@@ -120,6 +122,13 @@ class Recall:
             if row in there and lost.isdisjoint(range(row - AROUND, row + AROUND + 1))
         ]
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
+
+    async def _words(
+        self, scene_ids: Sequence[int], asked: Sequence[str], connection: Connection
+    ) -> tuple[dict[int, int], list[Word]]:
+        """Give how many entries those scenes have, and the words with their places."""
+        sizes = await stored.sizes(connection, scene_ids)
+        return sizes, await _words(connection, sizes, asked, self._common.of(sizes)) if asked else []
 
     async def _by_meaning(self, scene_ids: Sequence[int], text: str, *, wanted: bool) -> dict[int, float]:
         """Give the nearest entries in meaning, by row, with their cosine."""
