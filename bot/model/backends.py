@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
@@ -11,18 +10,13 @@ from pathlib import Path
 
 from bot.chat import Usage
 from bot.clock import Clock
-from bot.errors import (
-    BackendError,
-    BackendUnavailableError,
-    KeyRefusedError,
-    ModelRefusedError,
-    SetupError,
-)
+from bot.errors import BackendError, BackendUnavailableError, KeyRefusedError, ModelRefusedError
 from bot.model.backend import AdapterInfo, Backend, ModelInfo, Progress
 from bot.model.bounded_queue import OnWait, Queue
 from bot.model.candidate import FIRST_WAIT_S, LOOK_S, Candidate
 from bot.model.cpu import CpuServer, Endpoint
 from bot.model.failures import sentence
+from bot.model.fallback import Fallback
 from bot.model.openai_server import OpenAIServer
 from bot.model.routes import Timeouts
 from bot.model.standing import BackendStatus, Offer, standing_of
@@ -91,7 +85,7 @@ class Backends:
             self._candidate(_local_server(port, context_length, timeouts), rank)
             for rank, port in enumerate(local_ports)
         ]
-        self._cpu = CpuServer(
+        cpu = CpuServer(
             cpu_model,
             clock=clock,
             context=context_length,
@@ -99,15 +93,13 @@ class Backends:
             binary=llama_server,
             slots=slots,
         )
-        self._fallback: Candidate | None = None
-        self._one_fallback = asyncio.Lock()  # two scenes must not each make one
-        self._watching: dict[Candidate, asyncio.Task[None]] = {}
         self._switches = Switches()
+        self._fallback = Fallback(cpu, self._last, self._switches.replace)
 
     def start(self) -> None:
         """Begin to look for the servers, in the background."""
         for candidate in self._line:
-            self._watch(candidate)
+            candidate.watch()
 
     def subscribe(self, callback: OnSwitch) -> None:
         """Have `callback` told whenever a scene goes on with another backend, before its next answer."""
@@ -149,8 +141,7 @@ class Backends:
 
     def at_hand(self, model: str | None = None, scene_key: int = 0) -> Backend | None:
         """Give the backend that would be chosen now, if one is up: nothing is started, nobody is told."""
-        everyone = [*self._order(scene_key), *([self._fallback] if self._fallback else [])]
-        up = [one for one in everyone if one.is_up]
+        up = [one for one in (*self._order(scene_key), *self._fallback.there) if one.is_up]
         return _best(up, model).server if up else None
 
     async def load(self, model: str, scene_key: int = 0, on_progress: Progress | None = None) -> str:
@@ -227,10 +218,8 @@ class Backends:
             if candidate.is_up:
                 with suppress(BackendError):
                     offers += [_offer(candidate, model) for model in await candidate.server.models()]
-        if self._fallback is None:
-            context = await self._cpu.context_length()
-            model = ModelInfo(self._cpu.model.stem, context, format="gguf", loaded=False)
-            offers.append(Offer(self._cpu_name, model, path=self._cpu.model))
+        if not self._fallback.there:
+            offers.append(await self._fallback.offer())
         return tuple(offers)
 
     async def offer(self, model: str, scene_key: int = 0) -> Offer:
@@ -259,26 +248,22 @@ class Backends:
     async def status(self) -> tuple[BackendStatus, ...]:
         """Say how every backend stands. Of the usual local ports only those with a server are told."""
         line = await self._everyone()
-        told = [c for c in line if c.is_up or not self._guessed or c is self._fallback or _wants_key(c)]
+        on_cpu = self._fallback.there
+        told = [one for one in line if one.is_up or not self._guessed or one in on_cpu or _wants_key(one)]
         found = [await standing_of(candidate) for candidate in told]
-        if self._fallback is None:
-            found.append(await self._cpu_status())
+        if not on_cpu:
+            found.append(await self._fallback.status())
         return tuple(found)
 
     async def forget(self) -> None:
         """Leave nothing on disk of what models have read: something of it was taken back."""
-        await self._cpu.forget()
+        await self._fallback.forget()
 
     async def aclose(self) -> None:
         """Stop looking, end the CPU model, close every connection."""
-        for candidate in list(self._watching):
-            await self._drop(candidate)
-        await self._cpu.stop()
-
-    @property
-    def _cpu_name(self) -> str:
-        bundled = self._cpu.model.parent == Path(__file__).parent
-        return "the bundled CPU model" if bundled else f"the CPU model {self._cpu.model.stem}"
+        for candidate in self._line:
+            await candidate.aclose()
+        await self._fallback.aclose()
 
     def _candidate(self, server: OpenAIServer, rank: int) -> Candidate:
         queue = Queue(
@@ -288,12 +273,16 @@ class Backends:
             server, queue, self._clock, rank=rank, look_s=self._look_s, first_wait_s=self._first_wait_s
         )
 
-    async def _cpu_status(self) -> BackendStatus:
-        try:
-            await self._cpu.check()
-        except SetupError as error:
-            return BackendStatus(self._cpu_name, "", "down", error=str(error))
-        return BackendStatus(self._cpu_name, "", "standby", "llama.cpp", self._cpu.model.stem)
+    def _last(self, endpoint: Endpoint, label: str) -> Candidate:
+        """Give the CPU model's server, which stands at the end of the line."""
+        server = OpenAIServer(
+            endpoint.url,
+            api_key=endpoint.api_key,
+            label=label,
+            context_override=self._context_length,
+            timeouts=Timeouts(probe=_CPU_PROBE_S),
+        )
+        return self._candidate(server, _LAST_RANK)
 
     async def _pick(
         self,
@@ -306,7 +295,7 @@ class Backends:
         while True:
             line = await self._looked(scene_key)
             up = [one for one in line if one.is_up]
-            if model == self._cpu.model.stem and not any(one.lists(model) for one in up):
+            if model == self._fallback.model and not any(one.lists(model) for one in up):
                 return await self._on_cpu(on_progress)
             if up:
                 return _best([one for one in up if one.server not in avoid] or up, model)
@@ -333,53 +322,9 @@ class Backends:
     async def _on_cpu(self, on_progress: Progress | None) -> Candidate:
         """Have the CPU model running, and give it."""
         try:
-            if self._fallback is not None:
-                await self._bury_if_dead(self._fallback)
-            endpoint = await self._cpu.ensure(on_progress)
-            async with self._one_fallback:
-                if self._fallback is None or not self._fallback.server.is_at(endpoint.url):
-                    await self._replace_fallback(endpoint)
+            return await self._fallback.ensure(on_progress)
         except BackendError as error:
             raise self._nothing_answers(error) from None
-        assert self._fallback is not None
-        return self._fallback
-
-    async def _bury_if_dead(self, fallback: Candidate) -> None:
-        """Find out what a failed request meant: nothing, or a child that is dying or hangs."""
-        await fallback.looked.wait()
-        if not fallback.is_up and fallback is self._fallback:
-            await self._cpu.bury()
-
-    async def _replace_fallback(self, endpoint: Endpoint) -> None:
-        old, self._fallback = self._fallback, None
-        if old is not None:
-            await self._drop(old)
-        server = OpenAIServer(
-            endpoint.url,
-            api_key=endpoint.api_key,
-            label=self._cpu_name,
-            context_override=self._context_length,
-            timeouts=Timeouts(probe=_CPU_PROBE_S),
-        )
-        fallback = self._candidate(server, _LAST_RANK)
-        self._watch(fallback)
-        await fallback.looked.wait()
-        if fallback.error is not None:
-            await self._drop(fallback)
-            raise fallback.error
-        self._fallback = fallback
-        if old is not None:
-            self._switches.replace(old, fallback)
-
-    def _watch(self, candidate: Candidate) -> None:
-        self._watching[candidate] = asyncio.create_task(candidate.watch())
-
-    async def _drop(self, candidate: Candidate) -> None:
-        """Stop looking at a server and close its connections."""
-        task = self._watching.pop(candidate)
-        task.cancel()
-        await asyncio.wait({task})
-        await candidate.server.aclose()
 
     def _nothing_answers(self, cpu_error: BackendError) -> BackendError:
         first = self._line[0].error if self._line and not self._guessed else None
@@ -401,7 +346,7 @@ class Backends:
         return self._there()
 
     def _there(self) -> list[Candidate]:
-        return [*self._line, *([self._fallback] if self._fallback else [])]
+        return [*self._line, *self._fallback.there]
 
 
 def _offer(candidate: Candidate, model: ModelInfo) -> Offer:

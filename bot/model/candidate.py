@@ -61,6 +61,7 @@ class Candidate:
         self._next_look = asyncio.Event()
         self._refused: dict[str, tuple[float, ModelRefusedError]] = {}  # and until when that counts
         self._key_refused: tuple[float, KeyRefusedError] | None = None  # likewise, by a chat
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def is_up(self) -> bool:
@@ -85,8 +86,18 @@ class Candidate:
             return not self.models
         return found.loaded is not False or self.server.capabilities.swaps == "named"
 
-    async def watch(self) -> None:
-        """Look at the server for ever: now and then while it is up, less and less often while it is down."""
+    def watch(self) -> None:
+        """Begin to look at the server: now and then while it is up, less and less often while it is down."""
+        self._watching = asyncio.create_task(self._watch())
+
+    async def aclose(self) -> None:
+        """Stop looking at the server and close its connections."""
+        if self._watching:
+            self._watching.cancel()
+            await asyncio.wait({self._watching})
+        await self.server.aclose()
+
+    async def _watch(self) -> None:
         while True:
             await self.look()
             while await self._woken_within(self._wait_s()):

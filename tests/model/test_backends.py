@@ -244,7 +244,7 @@ async def test_the_cpu_model_comes_back_after_a_death_and_nobody_is_told(make: M
     backends = make()
     told = hear_switches(backends)
     assert await say(backends)
-    child = backends._cpu._child
+    child = backends._fallback._cpu._child
     assert child is not None
     child.process.kill()
     with pytest.raises(BackendUnavailableError):
