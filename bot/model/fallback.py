@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bot.errors import SetupError
@@ -87,14 +88,13 @@ class Fallback:
         if old is not None:
             await old.aclose()
         fresh = self._make(endpoint, self._name)
-        fresh.watch()
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(fresh.aclose)
+            fresh.watch()
             await fresh.looked.wait()
             if fresh.error is not None:
                 raise fresh.error
-        except BaseException:
-            await fresh.aclose()
-            raise
+            undo.pop_all()
         self._running = fresh
         if old is not None:
             self._on_replaced(old, fresh)
