@@ -1,7 +1,7 @@
 """Keeping secrets: finding in an answer what repeats one, before any of it is shown. Pure.
 
-Compared are content words: without case, accents, endings and the little words that every sentence has. An
-answer repeats a secret
+Compared are content words: without case, accents, endings, markup, what is invisible, and the little words
+that every sentence has. An answer repeats a secret
 
 - of six content words or more, if it has six of them in a row as the secret has them, or 65 % of the
   secret's triples of neighbouring words, close together (another word may stand in each triple);
@@ -39,8 +39,18 @@ CHANGED = 6
 """Of so many content words one may be another: who slips seldom hits every word."""
 
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"  # Thai, Lao, Japanese, Chinese: a word for each letter
-_INVISIBLE = "\u00ad\u200b-\u200d\u2060\ufeff"
-_WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[\w'\u2019{_INVISIBLE}])+")
+# Unicode's Default_Ignorable_Code_Point: nobody sees them.
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+# Accents and points that stand behind the letter they belong to.
+_MARKS = "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+# Markup begins and ends within words, too: poi**son**ed. An underscore does not, it stands there for itself.
+_WITHIN = rf"['\u2019{_INVISIBLE}{_MARKS}*`]|~~|\|\|"
+_LETTER = rf"[^\W_{_UNSPACED}]"
+_WORD = re.compile(rf"[{_UNSPACED}]|{_LETTER}(?:{_LETTER}|{_WITHIN})*")
+_UNSEEN = re.compile(f"[{_INVISIBLE}]")
 _ENDINGS = (("ing", 6), ("ed", 5), ("es", 5), ("s", 4))  # and how long a word must be to lose it
 _LITTLE = frozenset(
     re.findall(
@@ -222,8 +232,8 @@ def _content(text: str, start: int = 0) -> list[_Word]:
 
 
 def _folded(word: str) -> str:
-    """Give a word without case, accents, invisible characters and its ending."""
-    plain = unicodedata.normalize("NFKD", word.casefold().replace("\u2019", "'"))
+    """Give a word without case, accents, markup, invisible characters and its ending."""
+    plain = unicodedata.normalize("NFKD", _UNSEEN.sub("", word).casefold().replace("\u2019", "'"))
     plain = "".join(letter for letter in plain if letter.isalnum() or letter == "'").strip("'")
     plain = plain.removesuffix("'s").replace("'", "")
     if plain in _LITTLE:

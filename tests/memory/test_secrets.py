@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from bot.memory.secrets import Watch
 
 DUKE = "The duke was poisoned by his own brother with nightshade from the chapel garden."
 THIEF = "Marta is the thief."
+ALTAR = "Zoë hid the crème brûlée recipe under Brünnhilde's altar."
 KEY = "The silver key opens the bell tower."
 JAPANESE = "宿の主人は溺れた鐘の守り人の娘である。"
 
@@ -45,6 +48,12 @@ def streamed(secrets: list[str], answer: str) -> tuple[str, str | None]:
         (THIEF, "You look at Marta. The thief smiles."),
         (THIEF, "So the thief was Marta all along."),
         (THIEF, "Mar\u200bta is the thie\u00adf."),
+        (THIEF, "Ma\u200er\u2066t\u034fa is the th\ufe0fief."),
+        (THIEF, "M**art**a is the ||th||~~ie~~f."),
+        (DUKE, DUKE.replace("poison", "poi**son**").replace("broth", "b*ro*th").replace("duke", "d`uke`")),
+        (DUKE, "The_duke_was_poisoned_by_his_own_brother_with_nightshade_from_the_chapel_garden."),
+        (ALTAR, unicodedata.normalize("NFD", ALTAR)),
+        (unicodedata.normalize("NFD", ALTAR), ALTAR),
         (KEY, "A silver key; it opens the old bell tower."),
         (JAPANESE, "彼女は笑う。" + JAPANESE),
     ],
