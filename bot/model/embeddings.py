@@ -159,7 +159,7 @@ class EmbeddingServer:
             if self._base64 and names_unsupported(error.status, error.body, frozenset({"encoding_format"})):
                 self._base64 = False
                 return await self._ask_for(texts)
-            raise self._means(error) from None
+            raise self._means(error, body) from None
         except BackendUnavailableError as error:
             raise BackendUnavailableError(error.args[0], hint=_ADDRESS_HINT) from None
         found = [self._values(one) for one in self._rows(answer, len(texts))]
@@ -200,9 +200,9 @@ class EmbeddingServer:
             f"{sentence(self._server)} answered with {what}.", hint="Is it an embedding model?"
         )
 
-    def _means(self, error: RefusedError) -> BackendError:
+    def _means(self, error: RefusedError, request: dict[str, Any] | None = None) -> BackendError:
         """Tell what has nothing to do with the text from what may."""
-        meant = refused(self._server, error.status, error.body)
+        meant = refused(self._server, error.status, error.body, request=request)
         text = str(meant.args[0])
         match error.status:
             case 401 | 403:

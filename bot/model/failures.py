@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import ssl
+from collections.abc import Mapping
 from typing import Any
 
 from bot.errors import (
@@ -21,6 +22,8 @@ from bot.model.dialects.reading import sound
 
 _QUOTED = 200
 """Characters of a server's own words that are passed on."""
+_ECHO = 24
+"""Characters in a row that they have in common with the request if they repeat it."""
 
 _TOO_LONG = re.compile(
     r"exceed_context_size|context_length_exceeded|exceeds? the (available )?(maximum )?context"
@@ -98,16 +101,26 @@ def not_a_model_server(name: str, found: str) -> BackendUnavailableError:
 
 
 def refused(
-    name: str, status: int, body: str, *, model: str | None = None, offered: tuple[str, ...] = ()
+    name: str,
+    status: int,
+    body: str,
+    *,
+    request: Mapping[str, Any] | None = None,
+    model: str | None = None,
+    offered: tuple[str, ...] = (),
 ) -> BackendError:
-    """Turn an HTTP error into what it means. `body` is its text, `offered` the models known to be there."""
+    """Turn an HTTP error into what it means. `body` is its text, `offered` the models known to be there.
+
+    Its words are left out where they repeat the `request`: all players read them, and the prompt may tell of
+    secrets and whispers.
+    """
     error = _error_object(body)
     message = _message(error)
     if _TOO_LONG.search(f"{error.get('type')} {error.get('code')} {message}"):
         return _too_long(name, error, message)
     if status in {400, 404} and model and re.search(r"\bmodel\b", message, re.IGNORECASE):
         return _no_such_model(name, model, offered)
-    return _by_status(name, status, message)
+    return _by_status(name, status, "" if request and _repeats(message, request) else message)
 
 
 def own_words(body: str) -> str:
@@ -115,12 +128,12 @@ def own_words(body: str) -> str:
     return _message(_error_object(body))[:_QUOTED].rstrip(". ")
 
 
-def failed_in_stream(name: str, error: Any) -> BackendError:
-    """Turn an error that came as an event of the answer's stream, in any of the shapes servers give it."""
+def failed_in_stream(name: str, error: Any, request: Mapping[str, Any]) -> BackendError:
+    """Turn an error that came as an event of a request's answer, in any of the shapes servers give it."""
     status = error.get("code") if isinstance(error, dict) else None
     if not (isinstance(status, int) and 400 <= status < 600):
         status = 0
-    return refused(name, status, json.dumps({"error": error}))
+    return refused(name, status, json.dumps({"error": error}), request=request)
 
 
 def names_unsupported(status: int, body: str, parameters: frozenset[str]) -> frozenset[str]:
@@ -212,6 +225,14 @@ def _validation(item: dict[str, Any]) -> str:
     """Read one of FastAPI's complaints, without the `input` that repeats the request."""
     place = item.get("loc")
     return f"{place[-1] if isinstance(place, list) and place else 'request'}: {item.get('msg')}"
+
+
+def _repeats(words: str, request: Mapping[str, Any]) -> bool:
+    """Tell whether a server's words have a piece of a request's texts in them."""
+    texts = [*(str(one["content"]) for one in request.get("messages", ())), *request.get("input", ())]
+    sent = "\n".join(texts)
+    ends = range(_ECHO, min(len(words), _QUOTED) + 1)
+    return any(words[end - _ECHO : end] in sent for end in ends)
 
 
 def _network_reason(cause: BaseException | None) -> str:

@@ -370,7 +370,9 @@ class OpenAIServer:
             except RefusedError as error:
                 if not self._spared.learns(error, body, folded=folded):
                     offered = tuple(m.name for m in dialect.served.models)
-                    raise refused(self.name, error.status, error.body, model=model, offered=offered) from None
+                    raise refused(
+                        self.name, error.status, error.body, request=sent, model=model, offered=offered
+                    ) from None
             else:
                 return
 

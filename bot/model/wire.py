@@ -67,7 +67,7 @@ class ChatClient:
         stream = await self._open(body, headers or {}, deadline)
         started = False
         try:
-            while (chunk := await self._next(stream, None if started else deadline)) is not None:
+            while (chunk := await self._next(stream, body, None if started else deadline)) is not None:
                 started = started or _has_token(chunk)
                 yield chunk
         finally:
@@ -91,7 +91,7 @@ class ChatClient:
         except APIStatusError as error:
             raise RefusedError(error.status_code, error.response.text[:65_536]) from None
         except (APIError, TimeoutError, TooMuchError) as error:
-            raise self._explain(error, begun=False) from None
+            raise self._explain(error, body, begun=False) from None
         kind = stream.response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "text/event-stream":
             return stream
@@ -100,7 +100,9 @@ class ChatClient:
             self._name(), "a web page" if kind == "text/html" else f"{kind or 'no'} content"
         )
 
-    async def _next(self, stream: _Stream, deadline: float | None) -> dict[str, Any] | None:
+    async def _next(
+        self, stream: _Stream, body: dict[str, Any], deadline: float | None
+    ) -> dict[str, Any] | None:
         """Give the next chunk; None at the end. Without a deadline the limit is that between two tokens."""
         until = deadline or asyncio.get_running_loop().time() + self._timeouts.between_tokens
         try:
@@ -109,10 +111,10 @@ class ChatClient:
         except StopAsyncIteration:
             return None
         except (APIError, TimeoutError, ValueError, RecursionError) as error:
-            raise self._explain(error, begun=deadline is None) from None
+            raise self._explain(error, body, begun=deadline is None) from None
         return chunk if isinstance(chunk, dict) else {}
 
-    def _explain(self, error: Exception, *, begun: bool) -> BackendError:
+    def _explain(self, error: Exception, body: dict[str, Any], *, begun: bool) -> BackendError:
         name, times = self._name(), self._timeouts
         match error:
             case TimeoutError() | APITimeoutError() if begun:
@@ -122,7 +124,7 @@ class ChatClient:
             case APIConnectionError():
                 return broke_off(name) if begun else no_answer(name, error.__cause__)
             case APIError():
-                return failed_in_stream(name, error.body)
+                return failed_in_stream(name, error.body, body)
         return not_a_model_server(name, error.found if isinstance(error, TooMuchError) else "broken JSON")
 
 

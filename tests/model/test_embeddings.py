@@ -194,6 +194,14 @@ async def test_too_many_requests_are_no_fault_of_the_text(
         await embedder.embed(LINES)
 
 
+async def test_a_server_that_repeats_a_text_in_its_error_is_not_quoted(
+    server: EmbeddingServerFake, embedder: EmbeddingServer
+) -> None:
+    server.mischief = lambda body: refusal(500, f"Cannot embed: {body['input'][0]}")
+    with pytest.raises(TextRefusedError, match=r"failed \(HTTP 500\)\.$"):
+        await embedder.embed(LINES)
+
+
 async def test_the_key_is_sent_and_a_wrong_one_is_told() -> None:
     async with EmbeddingServerFake(api_key="sesame") as server:
         right, wrong = (EmbeddingServer(server.url, api_key=key) for key in ("sesame", "simsim"))

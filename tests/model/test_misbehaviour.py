@@ -102,6 +102,23 @@ async def test_a_server_that_cannot_serve_is_left_with_a_reason(
     assert "nginx" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Refusal(500, '{"error": "Cannot process: Nobody knows that the duke was poisoned."}'),
+        Refusal(400, '{"detail": "{\\"content\\": \\"Nobody knows that the duke was poisoned.\\"}"}'),
+        Stream(event(chunk("The door")) + event({"error": {"message": "Nobody knows that the duke was"}})),
+    ],
+)
+async def test_a_server_that_repeats_the_prompt_in_its_error_is_not_quoted(
+    scripted: ScriptedModelServer, backend: OpenAIServer, answer: Refusal | Stream
+) -> None:
+    scripted.script.append(answer)
+    with pytest.raises(BackendError, match=r"(HTTP \d00\)|in the middle of an answer)\.") as error:
+        await hear(backend, ask("Nobody knows that the duke was poisoned."))
+    assert "duke" not in str(error.value)
+
+
 async def test_a_server_with_too_many_requests_is_busy(
     scripted: ScriptedModelServer, backend: OpenAIServer
 ) -> None:

@@ -76,7 +76,7 @@ class Ollama(PlainOpenAI):
                     if chunk is None:
                         raise not_a_model_server(name, "broken JSON")
                     if "error" in chunk:
-                        raise failed_in_stream(name, chunk["error"])
+                        raise failed_in_stream(name, chunk["error"], body)
                     begun = True
                     yield chunk
         except TimeoutError:
