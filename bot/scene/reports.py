@@ -25,8 +25,9 @@ def backend_line(status: BackendStatus, *, exact: bool | None = None) -> str:
     if status.state == "down":
         return f"✗ {status.error}"
     if status.state == "standby":
-        return f"○ {status.name} ({status.model}): stands by, and starts when no server answers."
-    model = f": {status.model}" if status.model else ""
+        model = "" if _named(status.name, status.model) else f" ({status.model})"
+        return f"○ {status.name}{model}: stands by, and starts when no server answers."
+    model = "" if _named(status.name, status.model) else f": {status.model}"
     context = (
         f"a context of {status.context_length} tokens"
         if status.context_length
@@ -35,6 +36,15 @@ def backend_line(status: BackendStatus, *, exact: bool | None = None) -> str:
     counts = "counted exactly" if (status.exact_counts if exact is None else exact) else "estimated"
     waiting = f" {status.running} answers under way, {status.waiting} waiting." if status.running else ""
     return f"✓ {status.name}{model}, {context}, tokens are {counts}.{waiting}{_cached(status)}"
+
+
+def _answers(server: str, model: str | None) -> str:
+    return server if _named(server, model) else f"{server}, {model}"
+
+
+def _named(server: str, model: str | None) -> bool:
+    """Tell whether a server's name says all: the CPU model's own is called after it."""
+    return not model or server.endswith(model)
 
 
 def _cached(status: BackendStatus) -> str:
@@ -132,7 +142,7 @@ class Reports:
         context = f", a context of {length} tokens" if length else ""
         exact = await self._is_exact(backend, model)
         counts = "" if exact is None else ", tokens are " + ("counted exactly" if exact else "estimated")
-        lines = [f"Next: {backend.name}, {name}{context}{counts}."]
+        lines = [f"Next: {_answers(backend.name, name)}{context}{counts}."]
         cast = [one for one in map(self._table.personas.get, scene.cast) if one]
         dropped = dict.fromkeys(name for one in cast for name in backend.dropped(one.sampling))
         if dropped:
@@ -168,6 +178,6 @@ class Reports:
             f", {last.evaluated_tokens} of them evaluated anew" if last.evaluated_tokens is not None else ""
         )
         return [
-            f"Last answer: {last.backend}" + (f", {last.model}" if last.model else "") + ".",
+            f"Last answer: {_answers(last.backend, last.model)}.",
             f"Its prompt: {last.prompt_tokens} of {last.context_length} tokens ({counted}){evaluated}.",
         ]
