@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+from bot.memory import runs
+from bot.store.spaceless import LETTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
 
 MOST_CHARACTERS = 4000
 """Of a text that is searched with."""
 MOST_WORDS = 32
+MOST_TERMS = 64
+"""What is searched for, where it takes several to make a word."""
 
-_WORD = re.compile(r"[^\W_]+")
+# SQLite takes the last few for no letters, and would look for a word that has them in two pieces.
+_WORD = re.compile(f"(?P<run>[{LETTERS}]+)|[^\\W_{LETTERS}\u19b0-\u19c9\u1cf2\u1cf3]+")
 _SENTENCE_END = frozenset(".!?:\n\"'*\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}")
 _STOP = frozenset(
     """
@@ -24,24 +34,59 @@ _STOP = frozenset(
 )
 
 
-def words(text: str) -> list[str]:
-    """Give the words to search for, in the order in which they first come, at most `MOST_WORDS`.
+def words(text: str) -> dict[str, float]:
+    """Give what to search for, in the order in which it first comes: words, at most `MOST_WORDS`.
+
+    With each stands how much of a word it is: 1, or a share of it where there are no spaces to tell words by
+    and pairs of characters are searched for (`bot/memory/runs.py`).
 
     Stop words are left out unless they stand there as names do, with a capital within a sentence ("we asked
     Will"). A text that has nothing else is searched for as it is. They are letters and digits alone.
     """
     text = unicodedata.normalize("NFKC", text[:MOST_CHARACTERS])
-    found = [(match.group(), _is_name(text, match)) for match in _WORD.finditer(text)]
-    telling = [word for word, name in found if name or word.lower() not in _STOP]
-    chosen = telling or [word for word, _ in found]
-    return list(dict.fromkeys(word.lower() for word in chosen))[:MOST_WORDS]
+    found = [*_WORD.finditer(text)]
+    return _bounded(_telling(text, found)) or _bounded(_everything(found))
 
 
-def names(text: str) -> list[str]:
-    """Give the words that stand as names do, with a capital within a sentence."""
-    text = unicodedata.normalize("NFKC", text[:MOST_CHARACTERS])
-    found = (match.group() for match in _WORD.finditer(text) if _is_name(text, match))
-    return list(dict.fromkeys(found))
+def is_named(name: str, words: Collection[str]) -> bool:
+    """Tell whether a word of a name is among what is searched for."""
+    name = unicodedata.normalize("NFKC", name)
+    parts = (dict(_terms(match, chinese=False)) for match in _WORD.finditer(name))
+    return any(part and all(term in words for term in part) for part in parts)
+
+
+def _telling(text: str, found: Sequence[re.Match[str]]) -> Iterator[tuple[str, float]]:
+    chinese = not runs.KANA.search(text)
+    for match in found:
+        if match["run"] or match.group().lower() not in _STOP or _is_name(text, match):
+            yield from _terms(match, chinese=chinese)
+
+
+def _everything(found: Sequence[re.Match[str]]) -> Iterator[tuple[str, float]]:
+    for match in found:
+        yield from _terms(match, chinese=False)
+
+
+def _terms(match: re.Match[str], *, chinese: bool) -> Iterator[tuple[str, float]]:
+    if match["run"]:
+        yield from runs.terms(match["run"], chinese=chinese)
+    else:
+        yield match.group().lower(), 1.0
+
+
+def _bounded(terms: Iterator[tuple[str, float]]) -> dict[str, float]:
+    """Give as many terms as the bounds allow, each once; those that are little of a word come last."""
+    shares: dict[str, float] = {}
+    for term, share in terms:
+        shares[term] = max(share, shares.get(term, 0.0))
+    chosen: dict[str, float] = {}
+    room = float(MOST_WORDS)
+    for term, share in sorted(shares.items(), key=lambda one: one[1] <= runs.LITTLE):
+        if room < share or len(chosen) == MOST_TERMS:
+            break
+        chosen[term] = share
+        room -= share
+    return chosen
 
 
 def _is_name(text: str, match: re.Match[str]) -> bool:

@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from bot.memory.lexical import REACHES, combined
+from bot.memory.query import is_named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -32,7 +33,6 @@ SAYS_ENOUGH = 100
 LOOKED_THROUGH = 1000
 
 _SENTENCE = re.compile(r"[^.!?\uff1f\n]*[.!?\uff1f\n]*")
-_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ _MEANT_REACH = REACHES[2]
 _MEANT_SHARES = [1 - abs(offset) / (_MEANT_REACH + 1) for offset in range(-_MEANT_REACH, _MEANT_REACH + 1)]
 
 
-def weights_of(text: str, words: int) -> Weights:
+def weights_of(text: str, words: float) -> Weights:
     """Give the weights for a query of which so many words say something."""
     asks = text.strip().partition("\n")[0].rstrip().endswith(("?", "\uff1f"))
     known = words - ASKED * asks
@@ -125,7 +125,7 @@ def worth(text: str, speaker: str, words: Collection[str], weights: Weights) -> 
     """
     if not weights.told and not weights.speaker:
         return 1.0
-    named = any(word.lower() in words for word in _WORD.findall(speaker))
+    named = is_named(speaker, words)
     return (1 - weights.told * (1 - told(text))) * (1 - weights.speaker * (not named))
 
 

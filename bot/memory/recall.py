@@ -89,13 +89,13 @@ class Recall:
         """
         scene_ids = list(dict.fromkeys(scene_ids))[:MOST_SCENES]
         asked = query.words(text)
-        weights, most = weights_of(text, len(asked)), max(limit, SECOND_LOOK)
+        weights, most = weights_of(text, sum(asked.values())), max(limit, SECOND_LOOK)
         there: dict[int, Entry] = {}
         meaning = asyncio.create_task(self._by_meaning(scene_ids, text, wanted=by_meaning))
         try:
             async with self._store.read() as connection:
                 sizes, words = await connection.together(
-                    partial(self._words, scene_ids, asked if by_words else ())
+                    partial(self._words, scene_ids, asked if by_words else {})
                 )
                 scorer = Scorer(words)
                 places = await _places(words)
@@ -124,7 +124,7 @@ class Recall:
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
 
     async def _words(
-        self, scene_ids: Sequence[int], asked: Sequence[str], connection: Connection
+        self, scene_ids: Sequence[int], asked: Mapping[str, float], connection: Connection
     ) -> tuple[dict[int, int], list[Word]]:
         """Give how many entries those scenes have, and the words with their places."""
         sizes = await stored.sizes(connection, scene_ids)
@@ -140,10 +140,11 @@ class Recall:
 
 
 async def _words(
-    connection: Connection, sizes: Mapping[int, int], words: Sequence[str], common: dict[str, int]
+    connection: Connection, sizes: Mapping[int, int], words: Mapping[str, float], common: dict[str, int]
 ) -> list[Word]:
     """Give words with their places, the most telling first, as many as `ALL_HITS` allows.
 
+    What is but a share of a word tells and proves so much less.
     `common` are the counts known of common words in these scenes; what is found out is added.
     """
     scene_ids, entries = list(sizes), sum(sizes.values())
@@ -161,7 +162,12 @@ async def _words(
     if left := [word for word in wanted if word in common]:
         rows |= zip(left, await stored.hits(connection, scene_ids, left, MOST_HITS), strict=True)
     return [
-        Word(rows[word], telling(counts[word], entries), evidence(counts[word], entries)) for word in wanted
+        Word(
+            rows[word],
+            words[word] * telling(counts[word], entries),
+            words[word] * evidence(counts[word], entries),
+        )
+        for word in wanted
     ]
 
 

@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util import greenlet_spawn
 
+from bot.store import spaceless
 from bot.store.driver import Compiled, Driver
 
 if TYPE_CHECKING:
@@ -305,6 +306,8 @@ def _configure(connection: Any, _record: object) -> None:
     for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+    # The triggers that keep the index of words ask for it.
+    connection.create_function(spaceless.FUNCTION, 1, spaceless.apart, deterministic=True)
 
 
 def _begin(connection: sqlalchemy.Connection) -> None:

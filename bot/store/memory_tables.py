@@ -121,7 +121,9 @@ recalled = Table(
 
 PASSAGES = (
     # What was said and noted, to be searched by words. The row of an entry is `scene_id << 32 | seq`: a scene
-    # is one range of rows, and neighbours in the log are neighbours here. Only the index is kept.
+    # is one range of rows, and neighbours in the log are neighbours here. Only the index is kept: what goes
+    # out of it has to be told as it came in. `words_apart` is of `bot/store/spaceless.py`: a program that has
+    # no such function can read this database, but write no entry that the index would miss.
     """
     CREATE VIRTUAL TABLE passages USING fts5(
         speaker, text, content='', detail='none', tokenize='porter unicode61 remove_diacritics 2'
@@ -131,23 +133,27 @@ PASSAGES = (
     CREATE TRIGGER passages_insert AFTER INSERT ON entries
     WHEN new.kind IN ('player', 'answer', 'opening', 'note') BEGIN
         INSERT INTO passages (rowid, speaker, text)
-        VALUES (new.scene_id << 32 | new.seq, new.speaker, substr(new.text, 1, 20000));
+        VALUES (new.scene_id << 32 | new.seq, words_apart(new.speaker),
+                words_apart(substr(new.text, 1, 20000)));
     END
     """,
     """
     CREATE TRIGGER passages_delete AFTER DELETE ON entries
     WHEN old.kind IN ('player', 'answer', 'opening', 'note') BEGIN
         INSERT INTO passages (passages, rowid, speaker, text)
-        VALUES ('delete', old.scene_id << 32 | old.seq, old.speaker, substr(old.text, 1, 20000));
+        VALUES ('delete', old.scene_id << 32 | old.seq, words_apart(old.speaker),
+                words_apart(substr(old.text, 1, 20000)));
     END
     """,
     """
     CREATE TRIGGER passages_update AFTER UPDATE OF speaker, text ON entries
     WHEN old.kind IN ('player', 'answer', 'opening', 'note') BEGIN
         INSERT INTO passages (passages, rowid, speaker, text)
-        VALUES ('delete', old.scene_id << 32 | old.seq, old.speaker, substr(old.text, 1, 20000));
+        VALUES ('delete', old.scene_id << 32 | old.seq, words_apart(old.speaker),
+                words_apart(substr(old.text, 1, 20000)));
         INSERT INTO passages (rowid, speaker, text)
-        VALUES (new.scene_id << 32 | new.seq, new.speaker, substr(new.text, 1, 20000));
+        VALUES (new.scene_id << 32 | new.seq, words_apart(new.speaker),
+                words_apart(substr(new.text, 1, 20000)));
     END
     """,
 )

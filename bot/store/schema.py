@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bot.store.connection import Connection
 
 # The latest migration in migrations/versions/. A test compares the two.
-HEAD = "0008"
+HEAD = "0009"
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

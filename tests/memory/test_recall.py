@@ -82,7 +82,7 @@ async def test_a_name_is_found_though_it_reads_like_a_word_that_says_nothing(tal
     await tale.says("Nobody trusts Will.")
     await tale.chatter(20)
     assert await tale.first("What did we hear of Will?") == "Nobody trusts Will."
-    assert query.words("Will you come with us?") == ["come"]
+    assert [*query.words("Will you come with us?")] == ["come"]
 
 
 async def test_of_two_that_fit_equally_well_the_later_one_comes_first(tale: Tale) -> None:

@@ -15,11 +15,11 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL, create_engine, event, text
 from structlog.testing import capture_logs
 
 from bot.errors import SetupError
-from bot.store import log, schema
+from bot.store import log, schema, spaceless
 from bot.store.store import Store
 from tests.store.story import line, started, texts
 
@@ -113,11 +113,16 @@ def migrations() -> Config:
 HISTORY = [one.revision for one in reversed([*ScriptDirectory.from_config(migrations()).walk_revisions()])]
 
 
+def knows_words(connection: sqlite3.Connection, _record: object) -> None:
+    connection.create_function(spaceless.FUNCTION, 1, spaceless.apart, deterministic=True)
+
+
 def made_by(revision: str, file: Path) -> None:
     """Make the file that an earlier version has left, with one evening in it."""
     file.parent.mkdir()
     config = migrations()
     engine = create_engine(URL.create("sqlite", database=str(file)))
+    event.listen(engine, "connect", knows_words)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
