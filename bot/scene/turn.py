@@ -166,12 +166,14 @@ class Answering:
     async def _utterance(self, scene: Scene, reply: Reply, persona: Persona, *, resumed: bool) -> Utterance:
         """Set up where the answer will appear: over what an interrupted run has shown of it, if anything."""
         posted = reply.posted
-        if resumed:
-            posted += await self._orphans(scene, reply, persona)
 
         async def on_posted(message_id: int) -> None:
             await self._store.change(lambda tx: turns.posted(tx, scene.id, reply.id, message_id))
 
+        if resumed:
+            for orphan in await self._orphans(scene, reply, persona):
+                await on_posted(orphan)
+                posted += (orphan,)
         return self._stage.speak(
             scene.place, Speaker.of(persona), key=f"reply:{reply.id}", posted=posted, on_posted=on_posted
         )

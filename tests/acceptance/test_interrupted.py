@@ -125,3 +125,26 @@ async def test_ending_a_scene_stops_the_answer_and_takes_it_back(
         await asyncio.wait_for(model.chats[-1].gone.wait(), 10)
         assert all(not text.startswith("I begin.") for _, text in table.spoken())
         assert not table.guild_webhooks()
+
+
+async def test_what_a_crash_left_unnoted_belongs_to_the_answer_that_takes_it_over(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    """The message stands, but the bot dies before Discord has told it so. It is deleted with its answer."""
+    more = asyncio.Event()
+    async with table.bot(model.url):
+        await table.start_scene()
+        model.script.append(Answer("The door is open. Behind it, dark.", gate=more, gate_after=4))
+        table.room.fail_next("POST", "/webhooks/{webhook_id}", after_effect=True)
+        said = await table.says(table.ann, "I open the door.")
+        half = await table.begins("The door is open.", since=said.cursor)
+        await table.kill()
+    more.set()
+    assert not table.query("SELECT 1 FROM messages WHERE message_id = ?", half.id)
+
+    async with table.bot(model.url):
+        whole = await table.shows(TEXT, since=said.cursor)
+        await table.at_rest()
+        assert whole.id == half.id
+        await table.room.delete(whole)
+        await table.until(lambda: not table.query("SELECT 1 FROM entries WHERE kind = 'answer'"))
