@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 # For how many scenes at once what was missed is read in.
 CHANNELS_AT_ONCE = 5
 
+# How long what comes in waits for what was missed before it, in seconds.
+LONGEST_HOLD = 30.0
+
 # Discord's code for a message that is not there (or not any more); 10003 would be the channel's.
 UNKNOWN_MESSAGE = 10008
 
@@ -32,6 +37,14 @@ UNKNOWN_MESSAGE = 10008
 UNREADABLE = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
 
 NO_SCENE = "Nobody is playing here. `/scene start` opens a scene; `/help` shows the rest."
+
+
+@dataclass(slots=True)
+class Behind:
+    """A channel whose scene has yet to be told what it missed; `held` are the messages that came since."""
+
+    caught_up: asyncio.Event = field(default_factory=asyncio.Event)
+    held: set[int] = field(default_factory=set)
 
 
 class Listening(commands.Cog):
@@ -45,6 +58,7 @@ class Listening(commands.Cog):
         self._log = structlog.get_logger("hearthside")
         self._arrived = False
         self._catching_up: set[asyncio.Task[None]] = set()
+        self._behind: dict[int, Behind] = {}  # by channel
 
     async def cog_unload(self) -> None:
         """Stop making up for what was missed, before the line to Discord is taken away from under it."""
@@ -55,6 +69,8 @@ class Listening(commands.Cog):
     @commands.Cog.listener()
     async def on_connect(self) -> None:
         """Note how far was heard: messages of a new session may come before it is ready."""
+        for scene in self._table.scenes():
+            self._behind.setdefault(scene.place.channel_id, Behind())
         await self._absence.begin()
 
     @commands.Cog.listener()
@@ -85,6 +101,8 @@ class Listening(commands.Cog):
         async def one(scene: Scene) -> None:
             async with gate:
                 await self._catch_up(scene)
+            if behind := self._behind.pop(scene.place.channel_id, None):
+                behind.caught_up.set()
             self._table.wake(scene)
 
         async def all_of_them() -> None:
@@ -103,9 +121,19 @@ class Listening(commands.Cog):
         except UNREADABLE as error:
             self._log.warning("history_unreadable", channel=place.channel_id, error=str(error))
 
+    async def _in_turn(self, channel_id: int, message_id: int = 0) -> None:
+        """Wait until a channel's scene was told what it missed: what comes in now came after that."""
+        if behind := self._behind.get(channel_id):
+            behind.held.add(message_id)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST_HOLD):
+                    await behind.caught_up.wait()
+
     def _channel_message(self, message: discord.Message) -> ChannelMessage:
-        """Tell what stands in a channel."""
-        if not _is_a_members(message) or self._is_hidden(message):
+        """Tell what stands in a channel. Of what is held, the waiting event knows more than the history."""
+        behind = self._behind.get(message.channel.id)
+        held = behind is not None and message.id in behind.held
+        if held or not _is_a_members(message) or self._is_hidden(message):
             return ChannelMessage(message.id)
         edited_at = message.edited_at.timestamp() if message.edited_at else None
         return ChannelMessage(message.id, self._said(message), edited_at)
@@ -119,6 +147,7 @@ class Listening(commands.Cog):
             if self._is_meant(message):
                 await message.channel.send(NO_SCENE, allowed_mentions=discord.AllowedMentions.none())
             return
+        await self._in_turn(message.channel.id, message.id)
         await self._table.hear(self._said(message))
 
     def _said(self, message: discord.Message) -> Said:
@@ -150,16 +179,19 @@ class Listening(commands.Cog):
         """Carry a changed message to its scene. Discord also sends this for link previews."""
         message = event.message
         if not (message.author.bot or message.webhook_id or self._is_hidden(message)):
+            await self._in_turn(event.channel_id)
             await self._table.edited(event.channel_id, event.message_id, message.content, _names(message))
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
         """Carry a deletion to its scene."""
+        await self._in_turn(event.channel_id)
         await self._table.deleted(event.channel_id, event.message_id)
 
     @commands.Cog.listener()
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
         """Carry many deletions to their scene."""
+        await self._in_turn(event.channel_id)
         for message_id in sorted(event.message_ids):
             await self._table.deleted(event.channel_id, message_id)
 

@@ -148,3 +148,23 @@ async def test_what_a_crash_left_unnoted_belongs_to_the_answer_that_takes_it_ove
         assert whole.id == half.id
         await table.room.delete(whole)
         await table.until(lambda: not table.query("SELECT 1 FROM entries WHERE kind = 'answer'"))
+
+
+async def test_what_is_said_while_the_missed_is_read_in_comes_after_it(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    """So does what is deleted then; and who speaks is called as at the table, not as in the history."""
+    fay = table.guild.add_member("Fay", nick="Quickfoot")
+    async with table.bot(model.url):
+        await table.start_scene()
+    missed = await table.says(table.ann, "Is anybody there?")
+    lost = await table.says(table.bob, "Forget what I said.")
+
+    async with table.bot(model.url):
+        await table.says(fay, "I am.")
+        await table.room.delete(lost)
+        await table.shows(TEXT, since=missed.cursor)
+        await table.until(lambda: len(table.stored()) == 2)
+        await table.at_rest()
+    assert table.stored() == ["Is anybody there?", "I am."]
+    assert table.query("SELECT speaker FROM entries WHERE text = 'I am.'") == [("Quickfoot",)]
