@@ -29,14 +29,16 @@ LONGEST_WAIT = 20.0
 class Turn:
     """What the cast owes the players: from the first message that asks for an answer to the last answer.
 
-    Until it is begun, more messages join it. `resumed` marks one that an earlier run of the bot had promised.
-    `whisper` is what it answers in private, if it does: nothing joins it.
+    Until it is begun, more messages join it. `resumed` marks one that an earlier run of the bot had promised,
+    `asked` one that somebody wants whatever was said. `whisper` is what it answers in private, if it does:
+    nothing joins it.
     """
 
     id: int
     replies: list[Reply] = field(default_factory=list)
     begun: bool = False
     resumed: bool = False
+    asked: bool = False
     whisper: Whisper | None = None
 
     def promised(self) -> set[str]:

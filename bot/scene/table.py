@@ -220,6 +220,7 @@ class Table:
             async with self.store.transaction() as tx:
                 turn = turn or Turn(await turns.begin(tx, scene.id, self.clock.now()))
                 promised = await turns.promise(tx, turn.id, [slug], first=len(turn.replies))
+            turn.asked = True
             self._owe(scene, turn, promised)
         self.wake(scene)
 
@@ -280,6 +281,17 @@ class Table:
         memories = await self._lineage.changed(tx, entry, deleted=True)
         await log.remove(tx, entry.id)
         self._discard([entry.id, *memories])
+        for scene in self._scenes.values():
+            for turn in scene.turns:
+                if turn.id == entry.turn_id and not turn.begun and not turn.asked:
+                    await self._call_off(tx, turn)
+
+    async def _call_off(self, tx: Connection, turn: Turn) -> None:
+        """Owe nothing for a turn that was not begun when the last message was deleted that asked for it."""
+        if await log.first_message_of_turn(tx, turn.id) is None:
+            await turns.close(tx, turn.id, self.clock.now())
+            turn.replies.clear()
+            turn.begun = True  # nothing joins it any more
 
     def _discard(self, entry_ids: Iterable[int]) -> None:
         """Take entries out of whichever windows they stand in."""
@@ -309,7 +321,8 @@ class Table:
                     if not turn.begun:
                         await self._let_them_finish(scene)
                         turn.begun = True
-                    await self._answering.give(scene, reply, resumed=turn.resumed, whisper=turn.whisper)
+                    if reply in turn.replies:  # else it was called off
+                        await self._answering.give(scene, reply, resumed=turn.resumed, whisper=turn.whisper)
             await self._close(turn)
             scene.turns.popleft()
         self._warming.soon(scene)

@@ -168,3 +168,27 @@ async def test_what_is_said_while_the_missed_is_read_in_comes_after_it(
         await table.at_rest()
     assert table.stored() == ["Is anybody there?", "I am."]
     assert table.query("SELECT speaker FROM entries WHERE text = 'I am.'") == [("Quickfoot",)]
+
+
+async def test_what_is_deleted_before_its_turn_has_come_is_not_answered(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    more = asyncio.Event()
+    async with table.bot(model.url):
+        await table.start_scene()
+        model.script.append(Answer(gate=more, gate_after=4))
+        said = await table.says(table.ann, "I open the door.")
+        await model.wait_for_chats(1)
+        slip = await table.says(table.bob, "Psst, what is for dinner?")
+        await table.until(lambda: len(table.stored()) == 2)
+        await table.room.delete(slip)
+        await table.until(lambda: len(table.stored()) == 1)
+        more.set()
+        await table.shows(TEXT, since=said.cursor)
+        await table.at_rest()
+        await table.says(table.bob, "I follow her.")
+        await table.until(lambda: len(table.stored()) == 2)
+        await table.at_rest()
+    asked = [chat.body["messages"][-1]["content"] for chat in model.answers]
+    assert len(asked) == 2
+    assert "I follow her." in asked[1]
