@@ -7,9 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from bot.errors import TableError
+from bot.scene.choosing import LEAST_MEANING
 from bot.scene.export import Export, exported
 from bot.scene.knowledge import Asker, Ken, ken_of, shortened
-from bot.scene.recalling import LEAST_MEANING
 from bot.store import knowledge, log
 from bot.store.records import Entry, EntryKind
 

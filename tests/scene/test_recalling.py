@@ -12,7 +12,8 @@ import pytest
 from bot.clock import SystemClock
 from bot.memory.recall import Recall
 from bot.prompt.tokens import EstimatingCounter
-from bot.scene.recalling import ASSUMED_CONTEXT, BUDGET_SHARE, MOST_MEMORIES, Recalling
+from bot.scene.choosing import ASSUMED_CONTEXT, BUDGET_SHARE, MOST_MEMORIES
+from bot.scene.recalling import Recalling
 from bot.store import knowledge, log, scenes
 from bot.store.records import Entry, EntryKind, SceneState, Stay
 from bot.store.store import Store
@@ -137,6 +138,17 @@ async def test_a_whisper_does_not_come_back_in_the_whispers_of_others(
     assert await evening.remembered("wren", "wren,@8") == []
 
 
+async def test_what_was_said_aloud_is_remembered_though_the_same_was_whispered_of_just_before(
+    evening: Evening,
+) -> None:
+    await evening.says("Marta, the silver crowns for the ferry are false.", audience="marta,@7")
+    await evening.play("We all look up.", PROMISE)
+    await evening.says(QUESTION)
+    [memory] = await evening.remembered("wren")
+    assert PROMISE in memory.text
+    assert "false" not in memory.text
+
+
 async def test_what_one_is_told_in_a_whisper_keeps_nobody_else_from_remembering_it(evening: Evening) -> None:
     await evening.play(PROMISE)
     await evening.says(QUESTION, audience="marta,@7")
@@ -157,6 +169,18 @@ async def test_of_another_scene_only_those_know_who_were_in_it_even_if_they_narr
     [memory] = await evening.remembered("marta")
     assert memory.text.startswith("earlier, The Ferry, session 1: ")
     assert memory.audience == "marta"
+
+
+async def test_what_happened_in_scenes_of_others_does_not_hide_what_one_saw_in_another(
+    evening: Evening,
+) -> None:
+    await evening.another(PROMISE, *(f"I count {number} gulls." for number in range(20)))
+    for _ in range(3):
+        await evening.another(*[QUESTION] * 40, cast=("tobin",))
+    await evening.says(QUESTION)
+    assert await evening.remembered("wren") == []
+    [memory] = await evening.remembered("marta")
+    assert PROMISE in memory.text
 
 
 async def test_a_narrator_who_was_in_another_scene_knows_of_it(evening: Evening) -> None:
