@@ -31,8 +31,13 @@ ASKED = 4
 SAYS_ENOUGH = 100
 """Characters after which an entry does not tell more by being longer."""
 LOOKED_THROUGH = 1000
+DENSE = 2.5
+"""How many characters of an alphabet it takes to tell what one ideograph or kana does."""
 
-_SENTENCE = re.compile(r"[^.!?\uff1f\n]*[.!?\uff1f\n]*")
+_ENDS = ".!?\\n\u3002\uff01\uff1f"
+_SENTENCE = re.compile(f"[^{_ENDS}]*[{_ENDS}]*")
+_ASKS = re.compile("[?\uff1f]$")
+_DENSE = re.compile("[\u3041-\u30ff\u3400-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,8 @@ _MEANT_SHARES = [1 - abs(offset) / (_MEANT_REACH + 1) for offset in range(-_MEAN
 
 def weights_of(text: str, words: float) -> Weights:
     """Give the weights for a query of which so many words say something."""
-    asks = text.strip().partition("\n")[0].rstrip().endswith(("?", "\uff1f"))
-    known = words - ASKED * asks
+    asks = _ASKS.search(text.strip().partition("\n")[0].rstrip())
+    known = words - ASKED * bool(asks)
     wide = min(1.0, max(0.0, (known - FEW_WORDS) / (MANY_WORDS - FEW_WORDS)))
 
     def between(entry: float, passage: float) -> float:
@@ -132,5 +137,5 @@ def worth(text: str, speaker: str, words: Collection[str], weights: Weights) -> 
 def told(text: str) -> float:
     """Give how much an entry tells, from 0 to 1: its questions nothing, and more if it is longer."""
     sentences = _SENTENCE.findall(text[:LOOKED_THROUGH])
-    length = sum(len(one) for one in sentences if not one.rstrip().endswith(("?", "\uff1f")))
-    return min(1.0, length / SAYS_ENOUGH)
+    telling = "".join(one for one in sentences if not _ASKS.search(one.rstrip()))
+    return min(1.0, (len(telling) + (DENSE - 1) * len(_DENSE.findall(telling))) / SAYS_ENOUGH)

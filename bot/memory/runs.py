@@ -14,7 +14,7 @@ from bot.store.spaceless import HIRAGANA, KATAKANA, characters, pairs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LITTLE = 0.25
+LITTLE = 0.1
 """The share of a word that a pair of hiragana is: particles and endings are written so, few words are."""
 WORD_LENGTH = 2
 """Characters of a word on the average, of those written in ideographs."""
