@@ -81,8 +81,8 @@ def may_manage(interaction: discord.Interaction[Any], what: str) -> None:
         raise TableError(f"{what} is for members with “Manage Server”.")
 
 
-def fitting(lines: Iterable[str], room: int = MESSAGE_CHARACTERS) -> str:
-    """Join lines into one message of Discord, and say how many did not fit.
+def fitting(lines: Iterable[str], room: int = MESSAGE_CHARACTERS, *, all_in: str = "") -> str:
+    """Join lines into one message of Discord, and say how many did not fit, and what they are `all_in`.
 
     `room` is in characters; what says how many did not fit comes on top of it.
     """
@@ -91,4 +91,5 @@ def fitting(lines: Iterable[str], room: int = MESSAGE_CHARACTERS) -> str:
     while rest and len(rest[0]) < room:
         room -= len(rest[0]) + 1
         shown.append(rest.pop(0))
-    return "\n".join([*shown, f"… and {len(rest)} more."] if rest else shown)
+    where = f" {all_in} has them all." if all_in else ""
+    return "\n".join([*shown, f"… and {len(rest)} more.{where}"] if rest else shown)

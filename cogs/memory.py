@@ -110,7 +110,8 @@ class MemoryCommands(commands.GroupCog, group_name="memory", group_description="
         lines = [f"`#{one.id}` {shortened(one.text)}" for one in pins]
         lines = lines or ["Nothing is pinned. `/memory pin` or *Apps > Remember this* on a message does it."]
         told = await self._memories.overview(scene)
-        await interaction.response.send_message(fitting([*told, "**Pinned**", *lines]), ephemeral=True)
+        shown = fitting([*told, "**Pinned**", *lines], all_in="`/memory export`")
+        await interaction.response.send_message(shown, ephemeral=True)
 
     @app_commands.command(description="Take along as a file what your character knows of this story")
     async def export(self, interaction: Interaction) -> None:  # noqa: D102

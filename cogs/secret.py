@@ -54,7 +54,8 @@ class SecretCommands(
         secrets = await self._knowledge.secrets(self._kept(interaction))
         lines = [f"`#{one.id}` {one.text}" for one in secrets]
         nothing = "There are none. `/secret add` tells the narrator one."
-        await interaction.response.send_message(fitting(lines) or nothing, ephemeral=True)
+        shown = fitting(lines, all_in="`/memory export`") or nothing
+        await interaction.response.send_message(shown, ephemeral=True)
 
     @app_commands.command(description="Forget a secret, or let it out: the narrator may say it from then on")
     @app_commands.describe(secret="The secret")  # noqa: S106  # the option's name

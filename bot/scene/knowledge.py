@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bot.errors import TableError
 from bot.memory.witnesses import audience_of, knows, member
@@ -30,6 +30,8 @@ PINS = 20
 PIN_CHARACTERS = 300
 SECRETS = 50
 SECRET_CHARACTERS = 500
+
+_Kept = TypeVar("_Kept", Pin, Secret)
 
 NO_PIN = "/memory list shows what is pinned."
 NO_SUCH = "/secret list shows them."
@@ -66,6 +68,12 @@ def standing(facts: Facts, scene: Scene, cast: Sequence[Persona], context_length
         tuple(pin for pin in latest if pin.known_to != everybody),
         _latest([secret.text for secret in facts.secrets], room),
     )
+
+
+def _meant(there: Sequence[_Kept], wanted: str) -> _Kept | None:
+    """Give what somebody means by `#id`, or by its text, which may read like the id of another."""
+    by_id = next((one for one in there if wanted == f"#{one.id}"), None)
+    return by_id or next((one for one in there if wanted == one.text), None)
 
 
 def shortened(text: str, characters: int = PIN_CHARACTERS) -> str:
@@ -191,7 +199,7 @@ class Knowledge:
         """Take a pin out that the asker has pinned; who directs the scene takes out any."""
         async with self._store.transaction() as tx:
             there = await pins_known(tx, scene.id, await ken_of(tx, scene.id, asker))
-            pin = next((one for one in there if wanted in {f"#{one.id}", one.text}), None)
+            pin = _meant(there, wanted)
             if pin is None:
                 raise TableError(f"Nothing like “{wanted[:80]}” is pinned here.", hint=NO_PIN)
             if not asker.directs and pin.pinned_by != asker.member_id:
@@ -231,7 +239,7 @@ class Knowledge:
         """Forget a secret, because it has come out or was never true."""
         async with self._store.transaction() as tx:
             there = await knowledge.secrets_of(tx, scene.id)
-            secret = next((one for one in there if wanted in {f"#{one.id}", one.text}), None)
+            secret = _meant(there, wanted)
             if secret is None:
                 raise TableError("There is no such secret.", hint=NO_SUCH)
             await knowledge.remove_secret(tx, secret.id)

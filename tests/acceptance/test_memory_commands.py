@@ -240,3 +240,21 @@ async def test_a_scene_holds_only_so_many_pins_and_none_that_is_too_long(
     assert f"- Fact {PINS - 1}." in system
     assert DEBT not in system
     assert f"`#{PINS}` Fact {PINS - 1}." in listed.content
+
+
+async def test_what_does_not_fit_into_a_list_is_told_and_a_fact_that_reads_like_a_number_is_none(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    async with table.bot(model.url):
+        await table.start_scene(**CHOSEN)
+        await table.command("memory pin", {"text": "#2"})
+        for n in range(2, 10):
+            await table.command("memory pin", {"text": f"{n}: {'word ' * 58}"})
+            await table.command("secret add", {"text": f"{n}: {'word ' * 58}"})
+        pins, secrets = [await table.command(name) for name in ("memory list", "secret list")]
+        gone = await table.command("memory unpin", {"pin": "#2"})
+        last = await table.command("memory unpin", {"pin": "#2"})
+    assert pins.content.endswith("\n… and 2 more. `/memory export` has them all.")
+    assert secrets.content.endswith("\n… and 2 more. `/memory export` has them all.")
+    assert gone.content.startswith("No longer pinned: 2: word")
+    assert last.content.startswith("No longer pinned: #2\n")
