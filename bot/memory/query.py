@@ -7,7 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from bot.memory import runs
-from bot.store.spaceless import LETTERS
+from bot.store.spaceless import KANA, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -19,7 +19,7 @@ MOST_TERMS = 64
 """What is searched for, where it takes several to make a word."""
 
 # SQLite takes the last few for no letters, and would look for a word that has them in two pieces.
-_WORD = re.compile(f"(?P<run>[{LETTERS}]+)|[^\\W_{LETTERS}\u19b0-\u19c9\u1cf2\u1cf3]+")
+_WORD = re.compile(r"[^\W_\u19b0-\u19c9\u1cf2\u1cf3]+")
 _SENTENCE_END = frozenset(".!?:\n\"'*\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}")
 _STOP = frozenset(
     """
@@ -44,21 +44,31 @@ def words(text: str) -> dict[str, float]:
     Will"). A text that has nothing else is searched for as it is. They are letters and digits alone.
     """
     text = unicodedata.normalize("NFKC", text[:MOST_CHARACTERS])
-    found = [*_WORD.finditer(text)]
+    found = [*_found(text)]
     return _bounded(_telling(text, found)) or _bounded(_everything(found))
 
 
 def is_named(name: str, words: Collection[str]) -> bool:
     """Tell whether a word of a name is among what is searched for."""
     name = unicodedata.normalize("NFKC", name)
-    parts = (dict(_terms(match, chinese=False)) for match in _WORD.finditer(name))
+    parts = (dict(_terms(match, chinese=False)) for match in _found(name))
     return any(part and all(term in words for term in part) for part in parts)
 
 
+def _found(text: str) -> Iterator[re.Match[str]]:
+    """Give words, and runs of letters that have no spaces between theirs, in their order."""
+    before = 0
+    for run in RUN.finditer(text):
+        yield from _WORD.finditer(text, before, run.start())
+        yield run
+        before = run.end()
+    yield from _WORD.finditer(text, before)
+
+
 def _telling(text: str, found: Sequence[re.Match[str]]) -> Iterator[tuple[str, float]]:
-    chinese = not runs.KANA.search(text)
+    chinese = not KANA.search(text)
     for match in found:
-        if match["run"] or match.group().lower() not in _STOP or _is_name(text, match):
+        if match.re is RUN or match.group().lower() not in _STOP or _is_name(text, match):
             yield from _terms(match, chinese=chinese)
 
 
@@ -68,8 +78,8 @@ def _everything(found: Sequence[re.Match[str]]) -> Iterator[tuple[str, float]]:
 
 
 def _terms(match: re.Match[str], *, chinese: bool) -> Iterator[tuple[str, float]]:
-    if match["run"]:
-        yield from runs.terms(match["run"], chinese=chinese)
+    if match.re is RUN:
+        yield from runs.terms(match.group(), chinese=chinese)
     else:
         yield match.group().lower(), 1.0
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from bot.memory.lexical import REACHES, combined
 from bot.memory.query import is_named
+from bot.store.spaceless import RUN, characters
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -32,12 +33,11 @@ SAYS_ENOUGH = 100
 """Characters after which an entry does not tell more by being longer."""
 LOOKED_THROUGH = 1000
 DENSE = 2.5
-"""How many characters of an alphabet it takes to tell what one ideograph or kana does."""
+"""How many letters of an alphabet it takes to tell what one character does of a script without spaces."""
 
 _ENDS = ".!?\\n\u3002\uff01\uff1f"
 _SENTENCE = re.compile(f"[^{_ENDS}]*[{_ENDS}]*")
 _ASKS = re.compile("[?\uff1f]$")
-_DENSE = re.compile("[\u3041-\u30ff\u3400-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +138,5 @@ def told(text: str) -> float:
     """Give how much an entry tells, from 0 to 1: its questions nothing, and more if it is longer."""
     sentences = _SENTENCE.findall(text[:LOOKED_THROUGH])
     telling = "".join(one for one in sentences if not _ASKS.search(one.rstrip()))
-    return min(1.0, (len(telling) + (DENSE - 1) * len(_DENSE.findall(telling))) / SAYS_ENOUGH)
+    dense = sum(DENSE * len(characters(run)) - len(run) for run in RUN.findall(telling))
+    return min(1.0, (len(telling) + dense) / SAYS_ENOUGH)

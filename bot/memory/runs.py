@@ -23,7 +23,6 @@ WORD_LENGTH = 2
 _PART = re.compile(
     f"(?P<katakana>[{KATAKANA}]+)|(?P<hiragana>[{HIRAGANA}][{HIRAGANA}\u30fc]*)|[^{HIRAGANA}{KATAKANA}]+"
 )
-KANA = re.compile(f"[{HIRAGANA}{KATAKANA}]")
 
 _FUNCTION_WORDS = re.compile(
     "[的了着是在我你您他她它们們这這那哪有没沒不和与與就都也还還又很把被给給吗嗎呢吧啊呀么麼什谁誰个個之而但因为為所以从從说說]+"

@@ -25,14 +25,14 @@ _IDEOGRAPHS = (
 )
 _THAI, _LAO = "\u0e01-\u0e3a\u0e40-\u0e4e", "\u0e81-\u0ebd\u0ec0-\u0ece\u0edc-\u0edf"
 _MYANMAR, _KHMER = "\u1000-\u103f\u1050-\u108f", "\u1780-\u17d3\u17d7\u17dc\u17dd"
-LETTERS = HIRAGANA + KATAKANA + _IDEOGRAPHS + _THAI + _LAO + _MYANMAR + _KHMER
-"""The letters and signs of these scripts, as what stands in a class of a regular expression."""
+_LETTERS = HIRAGANA + KATAKANA + _IDEOGRAPHS + _THAI + _LAO + _MYANMAR + _KHMER
 
-_RUN = re.compile(f"[{LETTERS}]+")
-_KANA = re.compile(f"[{HIRAGANA}{KATAKANA}]")
+RUN = re.compile(f"[{_LETTERS}]+")
+"""Letters and signs of these scripts, of a text in NFKC."""
+KANA = re.compile(f"[{HIRAGANA}{KATAKANA}]")
 # With the sound marks that may stand apart from their kana, and all that has another width elsewhere. No text
 # of another script is touched.
-_FOLDED = re.compile(f"[{LETTERS}\u3099\u309a\uff01-\uff9f]+")
+_FOLDED = re.compile(f"[{_LETTERS}\u3099\u309a\uff01-\uff9f]+")
 
 _LEADS = "\u0e40-\u0e44\u0ec0-\u0ec4"
 """Vowels that are written before the letter that they follow in speech."""
@@ -58,13 +58,13 @@ def apart(text: str) -> str:
     if text.isascii():
         return text
     text = _FOLDED.sub(lambda match: unicodedata.normalize("NFKC", match.group()), text)
-    return _RUN.sub(lambda match: f" {' '.join(_indexed(match.group()))} ", text)
+    return RUN.sub(lambda match: f" {' '.join(_indexed(match.group()))} ", text)
 
 
 def _indexed(run: str) -> list[str]:
     """Give the words of the index for a run of letters; a single kana tells nothing and is none."""
     single = characters(run)
-    return [*pairs(single), *[one for one in single if not _KANA.match(one)]]
+    return [*pairs(single), *[one for one in single if not KANA.match(one)]]
 
 
 def characters(run: str) -> list[str]:
