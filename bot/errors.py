@@ -27,6 +27,10 @@ class SetupError(HearthsideError):
     """Something only the operator can mend: settings, files, the database, permissions."""
 
 
+class StoreError(SetupError):
+    """The database cannot be opened, read or written: it is locked, its disk is full. That may pass."""
+
+
 class BackendError(HearthsideError):
     """A model server did not do what it was asked. The next one in line may."""
 

@@ -53,6 +53,10 @@ class Utterance(Protocol):
         """
         ...
 
+    async def halt(self) -> None:
+        """Show nothing more. What was shown stays, and what is on its way has come when this returns."""
+        ...
+
     async def retract(self) -> None:
         """Take back what was shown, because the answer was called off."""
         ...

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.errors import HearthsideError
+from bot.errors import HearthsideError, StoreError
 from bot.persona.persona import clean_name, fold, names
 from bot.prompt.speech import in_character
+from bot.scene.patience import Patience
 from bot.scene.scene import LONGEST_WAIT, Scene, Turn
 from bot.scene.speakers import Candidate, who_answers
 from bot.store import knowledge, log, scenes, turns
 from bot.store.records import Entry, EntryKind, Reply, ReplyState, SceneRecord, SceneState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from random import Random
 
     from bot.clock import Clock
@@ -79,6 +80,7 @@ class Table:
         self._embedding = embedding
         self._lineage = lineage
         self._rng = rng
+        self._patience = Patience(stage, clock)
         self._scenes: dict[int, Scene] = {}
         self._log = structlog.get_logger("hearthside.table")
 
@@ -152,7 +154,7 @@ class Table:
             return
         async with scene.arrivals:
             if scene.listening and said.message_id > scene.record.heard_from:
-                await self._take_in(scene, said)
+                await self._patience.until_stored(scene, lambda: self._take_in(scene, said))
         scene.saw_message(said.author_id)  # only now: it begins the turn, which the message is to be part of
         if not missed:
             self.wake(scene)
@@ -231,8 +233,9 @@ class Table:
         if not await self._may_tell(channel_id, message_id):
             return
         said = in_character(text, dict(mentioned))
-        async with self._changing(channel_id, message_id) as (tx, entry):
-            if entry is None or entry.kind is not EntryKind.PLAYER or entry.text == said:
+
+        async def change(tx: Connection, entry: Entry) -> None:
+            if entry.kind is not EntryKind.PLAYER or entry.text == said:
                 return
             if said:
                 self._discard(await self._lineage.changed(tx, entry, deleted=False))
@@ -242,23 +245,32 @@ class Table:
             else:
                 await self._remove(tx, entry)
 
+        await self._change(channel_id, message_id, change)
+
     async def deleted(self, channel_id: int, message_id: int) -> None:
         """Forget what a message said, because it was deleted. An answer goes with its last message."""
         if not await self._may_tell(channel_id, message_id):
             return
-        async with self._changing(channel_id, message_id) as (tx, entry):
-            if entry and await log.forget_message(tx, message_id, entry.id):
+
+        async def change(tx: Connection, entry: Entry) -> None:
+            if await log.forget_message(tx, message_id, entry.id):
                 await self._remove(tx, entry)
 
-    @contextlib.asynccontextmanager
-    async def _changing(
-        self, channel_id: int, message_id: int
-    ) -> AsyncIterator[tuple[Connection, Entry | None]]:
-        """Begin to change what a message told, in the scene of that channel or in one that has ended."""
+        await self._change(channel_id, message_id, change)
+
+    async def _change(
+        self, channel_id: int, message_id: int, change: Callable[[Connection, Entry], Awaitable[None]]
+    ) -> None:
+        """Change what a message told, in the scene of that channel or in one that has ended."""
         scene = self._scenes.get(channel_id)
-        arrivals = scene.arrivals if scene else contextlib.nullcontext()
-        async with arrivals, self.store.transaction() as tx:
-            yield tx, await log.shown_by(tx, message_id)
+
+        async def work() -> None:
+            async with self.store.transaction() as tx:
+                if entry := await log.shown_by(tx, message_id):
+                    await change(tx, entry)
+
+        async with scene.arrivals if scene else contextlib.nullcontext():
+            await self._patience.until_stored(scene, work)
         if scene:
             self._warming.mend(scene)
 
@@ -313,26 +325,40 @@ class Table:
 
     async def _play(self, scene: Scene) -> None:
         while scene.turns and scene.listening:
-            turn = scene.turns[0]
-            for reply in turn.replies:  # more may be promised until it is begun
-                # Nobody is to see that somebody is whispered to.
-                thinking = contextlib.nullcontext() if turn.whisper else self.stage.thinking(scene.place)
-                async with thinking:
-                    if not turn.begun:
-                        await self._let_them_finish(scene)
-                        turn.begun = True
-                    if reply in turn.replies:  # else it was called off
-                        await self._answering.give(scene, reply, resumed=turn.resumed, whisper=turn.whisper)
-            await self._close(turn)
-            scene.turns.popleft()
+            await self._play_turn(scene, scene.turns[0])
         self._warming.soon(scene)
         self._embedding.soon()
 
-    async def _close(self, turn: Turn) -> None:
-        now = self.clock.now()
+    async def _play_turn(self, scene: Scene, turn: Turn) -> None:
+        """Give all answers of a turn; where the store fails, find out how far it has come."""
+        try:
+            await self._answer(scene, turn)
+            await self._close(turn)
+        except StoreError:
+            await self._patience.until_stored(scene, lambda: self._take_up(scene, turn))
+        else:
+            scene.turns.popleft()
 
+    async def _answer(self, scene: Scene, turn: Turn) -> None:
+        for reply in turn.replies:  # more may be promised until it is begun
+            # Nobody is to see that somebody is whispered to.
+            thinking = contextlib.nullcontext() if turn.whisper else self.stage.thinking(scene.place)
+            async with thinking:
+                if not turn.begun:
+                    await self._let_them_finish(scene)
+                    turn.begun = True
+                if reply in turn.replies:  # else it was called off
+                    await self._answering.give(scene, reply, resumed=turn.resumed, whisper=turn.whisper)
+
+    async def _take_up(self, scene: Scene, turn: Turn) -> None:
+        """Find out how far an interrupted turn has come, as after a restart."""
+        async with scene.arrivals, self.store.transaction() as tx:
+            turn.replies = await turns.take_up(tx, turn.id)
+            turn.resumed = True
+
+    async def _close(self, turn: Turn) -> None:
         async def store(tx: Connection) -> None:
-            await turns.close(tx, turn.id, now)
+            await turns.close(tx, turn.id, self.clock.now())
             if turn.whisper:
                 await knowledge.end_whisper(tx, turn.id)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bot.chat import ChatRequest
-from bot.errors import BackendError, HearthsideError, PromptTooLongError, TableError
+from bot.errors import BackendError, HearthsideError, PromptTooLongError, StoreError, TableError
 from bot.prompt.replay import struck
 from bot.scene.caveats import Caveats
 from bot.scene.discretion import DiscreetFilter, reminded
@@ -104,13 +104,16 @@ class Answering:
         """Give one answer, unless it was given before. It ends visibly, whatever goes wrong.
 
         `resumed` says that an earlier run of the bot may have begun it. The answer to a `whisper` is shown to
-        the one who whispered alone.
+        the one who whispered alone. Raises StoreError: how far the answer has come is to be read from the
+        store then, once it can be written again.
         """
         if reply.state in {ReplyState.DONE, ReplyState.FAILED}:
             return
         notice = ""
         try:
             await self._give(scene, reply, whisper, resumed=resumed)
+        except StoreError:
+            raise
         except HearthsideError as error:
             self._log.warning("answer_failed", scene=scene.id, persona=reply.persona, error=str(error))
             notice = f"⚠ {error}"
@@ -155,6 +158,9 @@ class Answering:
             if not scene.listening:
                 with contextlib.suppress(HearthsideError):
                     await utterance.retract()
+            raise
+        except Exception:
+            await utterance.halt()
             raise
 
         async def done(tx: Connection) -> None:

@@ -40,6 +40,9 @@ class PrivateUtterance:
             await self._send(self._head + part)
         return ()
 
+    async def halt(self) -> None:
+        """Stop nothing: it comes whole or not at all."""
+
     async def retract(self) -> None:
         """Take back nothing: nothing was shown."""
 

@@ -80,7 +80,7 @@ class StreamedUtterance:
 
     async def retract(self) -> None:
         """Take back what was shown. Raises StageError if Discord does not let us."""
-        await self._halt()
+        await self.halt()
         await self._until_reached(self._parts.clear, retracting=True)
 
     def call_off(self) -> None:
@@ -95,8 +95,8 @@ class StreamedUtterance:
             self._started(self._task)
         return self._task
 
-    async def _halt(self) -> None:
-        """Let the request that is under way come to its end, and nothing follow it."""
+    async def halt(self) -> None:
+        """Let the request that is under way come to its end, and nothing follow it. What was shown stays."""
         self.call_off()
         if self._task is None:
             return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from bot.errors import SetupError
+from bot.errors import SetupError, StoreError
 from bot.store import schema
 from bot.store.connection import BEGIN, Connection, Readers, connected, dispose, open_engine
 
@@ -140,13 +140,13 @@ class explained:  # noqa: N801  # reads as a phrase where it is used: `with expl
         """Begin."""
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Raise SetupError in place of an error that the operator can mend."""
+        """Raise StoreError in place of an error that the operator can mend."""
         if not isinstance(error, DBAPIError | sqlite3.Error):
             return
         said = str(getattr(error, "orig", error)).lower()
         for words, message, hint in _CAUSES:
             if words in said:
-                raise SetupError(message.format(path=self._path), hint=hint) from error
+                raise StoreError(message.format(path=self._path), hint=hint) from error
 
 
 _CAUSES = (

@@ -76,6 +76,12 @@ async def close(tx: Connection, turn_id: int, at: float) -> None:
     await tx.repeat(_CLOSE, {"of_id": turn_id, "state": CLOSED, "at": at})
 
 
+async def take_up(tx: Connection, turn_id: int) -> list[Reply]:
+    """Give what an open turn has promised, and how far that has come, in a transaction that can write."""
+    await tx.execute(update(turns).where(turns.c.id == turn_id).values(state=OPEN))
+    return await _promised(tx, turn_id)
+
+
 async def unfinished(connection: Connection, scene_id: int) -> list[tuple[int, list[Reply]]]:
     """Give the scene's open turns, oldest first, with every answer that they promised and what shows it."""
     open_turns = await connection.execute(

@@ -7,10 +7,12 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from bot.invite import PERMISSIONS
 from bot.rehearsal.events import Event, MessageCreated, MessageEdited
@@ -197,6 +199,19 @@ class Tabletop:
             return time.monotonic()
         user, system = told.read_text().rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Let the database grow no more, as on a disk that is full. Only Linux can do that to one process."""
+        resource = pytest.importorskip("resource")
+        if not hasattr(resource, "prlimit"):
+            pytest.skip("this system cannot limit another process")
+        assert self.process is not None
+        pid, size = self.process._process.pid, Path(f"{self.database}-wal").stat().st_size
+        before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, before[1]))
+        yield
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
     async def kill(self) -> None:
         """End the bot as a power cut would."""

@@ -216,3 +216,27 @@ async def test_when_no_server_answers_the_cpu_model_does_and_a_server_that_comes
         await table.at_rest()
     announced = [text for _, text in table.spoken() if "Going on with" in text]
     assert len(announced) == 2
+
+
+async def test_while_the_disk_is_full_nothing_is_lost_and_nothing_said_twice(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    """It fills up in mid-answer, and somebody speaks. With room again, the answer is given where it began."""
+    more = asyncio.Event()
+    async with table.bot(model.url):
+        await table.start_scene()
+        model.script.append(Answer("The door is open. Behind it, dark.", gate=more, gate_after=4))
+        said = await table.says(table.ann, "I open the door.")
+        half = await table.begins("The door is open.", since=said.cursor)
+        await table.until(lambda: bool(table.query("SELECT 1 FROM messages WHERE message_id = ?", half.id)))
+        with table.full_disk():
+            await table.says(table.bob, "I follow her.")
+            await table.until(lambda: "not_stored_yet" in table.log())
+            more.set()
+            await table.until(lambda: "attempts=2" in table.log())
+        await table.until(lambda: len(table.stored()) == 2)
+        await table.at_rest()
+    assert table.stored() == ["I open the door.", "I follow her."]
+    assert table.query("SELECT text FROM entries WHERE kind = 'answer'") == [(TEXT,)] * 2
+    assert half.content == TEXT
+    assert [text for _, text in table.spoken()].count(TEXT) == 2
