@@ -12,50 +12,15 @@ from bot.chat import Vector
 from bot.clock import SystemClock
 from bot.memory import query, recall
 from bot.memory.embedding import Embedding
-from bot.memory.recall import Hit, Recall
+from bot.memory.recall import Recall
 from bot.memory.vectors import Vectors
 from bot.store import log
-from bot.store.records import Entry, EntryKind
-from bot.store.store import Store
-from tests.store.story import line, started
+from bot.store.records import EntryKind
+from tests.memory.tale import WEATHER, Tale
+from tests.store.story import started
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-WEATHER = ("The rain goes on.", "Somebody coughs.", "The fire is low.", "A dog barks far away.")
-
-
-class Tale:
-    """A scene in which much is said, and what is found in it."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.recall = Recall(store)
-        self.scene_id = 0
-        self.seq = 0
-
-    async def says(self, *texts: str, **changes: object) -> Entry:
-        async with self.store.transaction() as tx:
-            for text in texts:
-                self.seq += 1
-                entry = await log.append(tx, line(self.scene_id, self.seq, text, **changes))
-        return entry
-
-    async def chatter(self, lines: int) -> None:
-        await self.says(*(WEATHER[number % len(WEATHER)] for number in range(lines)))
-
-    async def search(self, text: str, limit: int = 5) -> list[Hit]:
-        return await self.recall.search([self.scene_id], text, limit)
-
-    async def first(self, text: str) -> str:
-        return (await self.search(text))[0].entry.text
-
-
-@pytest.fixture
-async def tale(store: Store) -> Tale:
-    tale = Tale(store)
-    tale.scene_id = await started(store)
-    return tale
 
 
 async def test_a_promise_is_found_among_much_else(tale: Tale) -> None:
