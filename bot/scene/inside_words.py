@@ -17,12 +17,16 @@ from bot.prompt.inspector import (
     lore_lines,
     memory_lines,
 )
+from bot.prompt.text import table_name
+from bot.store.records import EntryKind
 
 if TYPE_CHECKING:
-    from bot.chat import Sampling
+    from collections.abc import Collection, Iterable
+
     from bot.prompt.inspector import Contents
     from bot.scene.inside import Answered, Look
     from bot.store.answers import AnswerRecord
+    from bot.store.records import Entry
 
 QUOTE_CHARACTERS = 200
 HASH_CHARACTERS = 16
@@ -67,12 +71,15 @@ def quote(answer: Answered) -> str:
 
 
 def why_sections(answer: Answered, *, secrets: bool) -> Sections:
-    """Say what an answer was made of. Which lore and memories is for those who keep the `secrets`."""
+    """Say what an answer was made of.
+
+    Which lore and memories, and that somebody whispered, is for those who keep the `secrets`.
+    """
     record = answer.record
     model = f"{record.model} on {record.backend}" if record.model else record.backend
     sections = [
         ("Model", [model]),
-        ("Drawn with", _drawn(record.sampling, record)),
+        ("Drawn with", _drawn(record, () if secrets else _whispering(answer.read))),
         ("Prompt", [*_cost(record), f"SHA-256 `{record.prompt_sha256[:HASH_CHARACTERS]}…`"]),
         ("What it read", _read(answer)),
     ]
@@ -141,14 +148,24 @@ def _cost(record: AnswerRecord) -> list[str]:
     return [*lines, f"Answer: {said}{record.seconds:.1f} s{first}."]
 
 
-def _drawn(sampling: Sampling, record: AnswerRecord) -> list[str]:
+def _whispering(read: Iterable[Entry]) -> set[str]:
+    """Give who stood in a prompt only because they had whispered, as it names them."""
+    said = [entry for entry in read if entry.kind is EntryKind.PLAYER]
+    aloud = {table_name(entry.speaker) for entry in said if entry.audience is None}
+    return {table_name(entry.speaker) for entry in said} - aloud
+
+
+def _drawn(record: AnswerRecord, hidden: Collection[str]) -> list[str]:
+    """Say what decided between possible answers; the `hidden` names are not told."""
+    sampling = record.sampling
     values = ((one.name, getattr(sampling, one.name)) for one in fields(sampling))
     chosen = [
         f"{name} {value:g}"
         for name, value in values
         if value is not None and name not in {"seed", "max_tokens"}
     ]
-    stop = ", ".join(f"`{one.strip().replace('`', '')}`" for one in record.stop)
+    names = (one.strip() for one in record.stop)
+    stop = ", ".join(f"`{one.replace('`', '')}`" for one in names if one.removesuffix(":") not in hidden)
     return [
         f"seed {sampling.seed}" if sampling.seed is not None else "a seed of the server's own",
         ", ".join(chosen) or "everything else as the server has it",

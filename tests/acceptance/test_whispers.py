@@ -40,6 +40,9 @@ async def test_only_the_addressee_and_the_narrator_hear_a_whisper(
             await table.at_rest()
         why = await table.command("why")
         assert "hide it well" not in str(why.embeds)
+        for command in ("why", "context", "scene status"):
+            seen = await table.command(command, who=table.cleo)
+            assert "Bob" not in seen.content + str(seen.embeds), "who only whispers is not there for others"
 
     asked, tobin, marta, narrator = (str(one.body["messages"]) for one in model.chats)
     line = f"Bob: (whispers to Marta) {KEY}"
