@@ -45,7 +45,9 @@ def words(text: str) -> dict[str, float]:
     """
     text = unicodedata.normalize("NFKC", text[:MOST_CHARACTERS])
     found = [*_found(text)]
-    return _bounded(_telling(text, found)) or _bounded(_everything(found))
+    chosen = _bounded(_telling(text, found)) or _bounded(_everything(found))
+    some = any(share > runs.LITTLE for share in chosen.values())
+    return chosen if some else dict.fromkeys(chosen, runs.ALONE)
 
 
 def is_named(name: str, words: Collection[str]) -> bool:

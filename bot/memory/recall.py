@@ -12,6 +12,7 @@ from bot.memory.common import Common
 from bot.memory.lexical import AROUND, Scored, Scorer, Word, evidence, telling
 from bot.memory.places import BUCKET, Places
 from bot.memory.ranking import fused, weights_of, worth
+from bot.memory.runs import LITTLE
 from bot.store import recall as stored
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ async def _words(
 ) -> list[Word]:
     """Give words with their places, the most telling first, as many as `ALL_HITS` allows.
 
-    What is but a share of a word tells and proves so much less.
+    What is but a share of a word tells and proves so much less; what is little of one, and common, is left
+    out: it would speak for every other entry.
     `common` are the counts known of common words in these scenes; what is found out is added.
     """
     scene_ids, entries = list(sizes), sum(sizes.values())
@@ -158,7 +160,9 @@ async def _words(
         found = await stored.counts(connection, scene_ids, uncounted, MOST_HITS)
         counts |= zip(uncounted, found, strict=True)
         common |= zip(uncounted, found, strict=True)
-    wanted = _affordable(counts)
+    wanted = _affordable(
+        {word: n for word, n in counts.items() if words[word] > LITTLE or evidence(n, entries)}
+    )
     if left := [word for word in wanted if word in common]:
         rows |= zip(left, await stored.hits(connection, scene_ids, left, MOST_HITS), strict=True)
     return [

@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LITTLE = 0.1
-"""The share of a word that a pair of hiragana is: particles and endings are written so, few words are."""
-WORD_LENGTH = 2
-"""Characters of a word on the average, of those written in ideographs."""
+"""The share of a word that a pair of hiragana is beside others: particles and endings are written so, few
+words are. Where it is common it counts for nothing."""
+ALONE = 0.5
+"""And where nothing else is searched for."""
+LONGEST_WORD = 3
+"""So many ideographs, or fewer, are taken for one word."""
+LIKELY = 0.75
+"""The share of a word that a pair is of more of them: every other one stands within a word, and those that are
+found again mostly do."""
 
 # The long vowel's mark goes with what stands before it.
 _PART = re.compile(
@@ -25,7 +31,7 @@ _PART = re.compile(
 )
 
 _FUNCTION_WORDS = re.compile(
-    "[的了着是在我你您他她它们們这這那哪有没沒不和与與就都也还還又很把被给給吗嗎呢吧啊呀么麼什谁誰个個之而但因为為所以从從说說]+"
+    "(?:多少|怎么|怎麼|怎样|怎樣|哪里|哪裡|那里|那裡|这里|這裡|[的了着是在我你您他她它们們这這那哪有没沒不和与與就都也还還又很把被给給吗嗎呢吧啊呀么麼什谁誰个個之而但因为為所以从從说說])+"
 )
 """What Chinese has where other languages have stop words. Between two of them stands a word or a few."""
 
@@ -50,5 +56,6 @@ def terms(run: str, *, chinese: bool) -> Iterator[tuple[str, float]]:
 def _ideographs(single: list[str]) -> Iterator[tuple[str, float]]:
     if len(single) == 1:
         yield single[0], 1.0
-    for pair in pairs(single):
-        yield pair, len(single) / WORD_LENGTH / (len(single) - 1)
+    found = pairs(single)
+    for pair in found:
+        yield pair, 1 / len(found) if len(single) <= LONGEST_WORD else LIKELY

@@ -109,8 +109,11 @@ async def test_one_name_alone_is_no_reason_to_remember_but_with_another_word_it_
 
 async def test_endings_that_every_line_has_do_not_hide_what_is_rare(tale: Tale) -> None:
     await among(tale, JAPANESE, "鍛冶屋が来る。")
-    asked = "そうですね、私は今日もいいと思いますが、何でしたか、どこへ行きますか、鍛冶屋は？"
+    asked = "そうですね、もういいと思いますが、どこへ行きますか、鍛冶屋は？"
     assert await tale.first(asked) == "鍛冶屋が来る。"
+    named = {hit.entry.text for hit in await tale.search("鍛冶屋はどこにいますか？", 50) if hit.named}
+    assert named == {"鍛冶屋が来る。"}
+    assert (await tale.search("そうですか"))[0].named  # alone they are what is looked for
 
 
 async def test_who_said_something_is_found_by_name(tale: Tale) -> None:

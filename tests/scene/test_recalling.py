@@ -76,6 +76,29 @@ async def test_it_is_told_once_and_to_all_who_were_there(evening: Evening) -> No
     assert await evening.remembered("marta") == [memory]
 
 
+@pytest.mark.parametrize(
+    ("promise", "question", "other"),
+    [
+        (
+            "渡し守に銀貨十二枚を払うと約束します。",
+            "渡し守に払う銀貨は何枚でしたか?",
+            "火のそばに座りますね。",
+        ),
+        ("我答应给船夫十二枚银币。", "我们要给船夫多少银币?", "我在火边坐下。"),
+    ],
+    ids=["Japanese", "Chinese"],
+)
+async def test_it_is_told_in_scripts_without_spaces(
+    evening: Evening, promise: str, question: str, other: str
+) -> None:
+    await evening.play(promise)
+    await evening.says(other)
+    assert await evening.remembered() == []
+    await evening.says(question)
+    [memory] = await evening.remembered()
+    assert memory.text.startswith(f'earlier, session 1: Mira: "{promise}"')
+
+
 @pytest.mark.parametrize("expected", [QUESTION, "I sit down by the fire."])
 async def test_what_is_looked_for_while_a_message_is_stored_is_told_if_it_was_said(
     evening: Evening, expected: str
