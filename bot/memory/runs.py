@@ -22,8 +22,8 @@ ALONE = 0.5
 LONGEST_WORD = 3
 """So many ideographs, or fewer, are taken for one word."""
 LIKELY = 0.75
-"""The share of a word that a pair is of more of them: every other one stands within a word, and those that are
-found again mostly do."""
+"""The share of a word that a pair is of more: every other one stands within a word, and most of those that are
+found again do."""
 
 # The long vowel's mark goes with what stands before it.
 _PART = re.compile(
@@ -31,7 +31,9 @@ _PART = re.compile(
 )
 
 _FUNCTION_WORDS = re.compile(
-    "(?:多少|怎么|怎麼|怎样|怎樣|哪里|哪裡|那里|那裡|这里|這裡|[的了着是在我你您他她它们們这這那哪有没沒不和与與就都也还還又很把被给給吗嗎呢吧啊呀么麼什谁誰个個之而但因为為所以从從说說])+"
+    "(?:多少|怎么|怎麼|怎样|怎樣|哪里|哪裡|那里|那裡|这里|這裡"
+    "|[的了着是在我你您他她它们們这這那哪有没沒不和与與就都也还還又很把被给給吗嗎呢吧啊呀么麼什谁誰]"
+    "|[个個之而但因为為所以从從说說])+"
 )
 """What Chinese has where other languages have stop words. Between two of them stands a word or a few."""
 
@@ -50,10 +52,11 @@ def terms(run: str, *, chinese: bool) -> Iterator[tuple[str, float]]:
             yield from ((pair, LITTLE) for pair in pairs(characters(part.group())))
         else:
             for words in _FUNCTION_WORDS.split(part.group()) if chinese else [part.group()]:
-                yield from _ideographs(characters(words))
+                yield from _likely(characters(words))
 
 
-def _ideographs(single: list[str]) -> Iterator[tuple[str, float]]:
+def _likely(single: list[str]) -> Iterator[tuple[str, float]]:
+    """Give what may be words of characters of which any two neighbours may be one."""
     if len(single) == 1:
         yield single[0], 1.0
     found = pairs(single)
