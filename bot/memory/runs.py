@@ -22,8 +22,8 @@ ALONE = 0.5
 LONGEST_WORD = 3
 """So many ideographs, or fewer, are taken for one word."""
 LIKELY = 0.75
-"""The share of a word that a pair is of more: every other one stands within a word, and most of those that are
-found again do."""
+"""The share of a word that a pair is of more: every other one stands within a word, and most of those
+that are found again do."""
 
 # The long vowel's mark goes with what stands before it.
 _PART = re.compile(
