@@ -124,11 +124,11 @@ class Prompter:
         async with scene.prompting:
             if tight:
                 counter.tighten(AFTER_REFUSAL)
+            as_of = await self._stories.changes(scene)  # before anything is read that may change meanwhile
             head, budget, counted = await self._plan(scene, backend, model, wanted, persona)
             while await self._fit(scene, budget, counter, seq):  # then the head tells what left the window
                 head, budget, more = await self._plan(scene, backend, model, wanted, persona)
                 counted += more
-            as_of = await self._stories.changes(scene)
         head = known_to(head, persona)
         entries = visible(scene.before(seq), persona.slug, persona.narrator, scene.stays)
         messages = render(head, entries, persona.name)

@@ -147,7 +147,7 @@ class Stories:
             if any(summary.first_seq <= seq <= summary.last_seq for seq in since):
                 return False
             kept = await tx.together(lambda there: summaries.keep(there, summary, text))
-        known.all = [one for one in known.all if not _same(one, kept)] + [kept]
+            known.all = [one for one in known.all if not _same(one, kept)] + [kept]
         return True
 
     def taken_back(self, scene: Scene) -> None:
@@ -156,8 +156,14 @@ class Stories:
             known.changes.append(NO_PLACE)
 
     async def changes(self, scene: Scene) -> int:
-        """Give how many changes to the log there have been, for `keep`."""
+        """Give how many changes to the log there have been, for `changed_since`."""
         return len((await self._of(scene)).changes)
+
+    async def settled_changes(self, scene: Scene) -> int:
+        """Give the same for `keep`: what is being changed right now is stored by then, and read as it is."""
+        known = await self._of(scene)
+        async with self._store.transaction():
+            return len(known.changes)
 
     def changed_since(self, scene: Scene, as_of: int) -> bool:
         """Tell whether the log has changed since it had `as_of` times."""

@@ -146,7 +146,7 @@ class Summarising:
 
     async def _lacking(self, scene: Scene, end: int, limits: Bounds) -> _Job | None:
         """Find what is not summed up, or has changed since: for the public first, then for the cast."""
-        as_of = await self._stories.changes(scene)
+        as_of = await self._stories.settled_changes(scene)
         there = await self._stories.all(scene)
         again = missing(there, PUBLIC)
         if again:
@@ -200,7 +200,7 @@ class Summarising:
         """Find summaries that will take up too much of the prompt together."""
         views = [PUBLIC, *[await self._stories.view(scene, one, before) for one in self._cast(scene)]]
         for view in views:
-            as_of = await self._stories.changes(scene)
+            as_of = await self._stories.settled_changes(scene)
             shown = await self._stories.shown(scene, view, before)
             told = await self._stories.texts(scene, shown)
             await counter.prime(told)

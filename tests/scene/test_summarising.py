@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from bot.memory.summary_text import EXCERPT
 from bot.scene.scene import Turn
 from bot.scene.summarising import FIRST_WAIT_S
 from bot.scene.summary_writer import REFUSALS
-from bot.store import summaries
+from bot.store import log, summaries
 from bot.store.records import Stay
 from tests.fakes.model_server import Answer, Refusal
 from tests.scene.campaign import RAIN, Campaign, before_story, campaign, story_of, written
@@ -159,6 +160,42 @@ async def test_what_is_deleted_while_it_is_summed_up_is_not_kept(played: Campaig
     await summing
     assert "key" not in story_of(await played.turn("Well?"))
     await played.check_cover()
+
+
+async def test_what_is_just_being_deleted_is_not_summed_up_from_the_log_as_it_was(played: Campaign) -> None:
+    hidden = await played.says("I hid the silver key in the well.", speaker="Ann")
+    while not (await played.prompter.outlook(played.scene, played.backend, model=None)).leaving:
+        await played.says(RAIN, speaker="Ann")
+    async with played.store.transaction() as tx:
+        await played.stories.changed(tx, played.scene.id, hidden.seq)
+        summing = asyncio.create_task(played.quiet())
+        asked = asyncio.create_task(played.server.wait_for_chats(1))
+        await asyncio.wait({summing, asked}, timeout=0.05)
+        asked.cancel()
+        await log.remove(tx, hidden.id)
+        played.scene.window.discard(hidden.id)
+    await summing
+    assert played.server.summaries
+    assert "silver key" not in str([chat.body for chat in played.server.chats])
+    assert "silver key" not in story_of(await played.turn("Well?"))
+
+
+async def test_a_prompt_is_outdated_by_what_was_deleted_while_it_was_made(
+    played: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promise = await played.says(f"{PROMISE}.", speaker="Ann")
+    await played.fill(10)
+    told = played.stories.told
+
+    async def changing(*asked: Any) -> tuple[str, ...]:
+        texts = await told(*asked)
+        await played.change_of(promise, None)
+        return texts
+
+    monkeypatch.setattr(played.stories, "told", changing)
+    prompt = await played.asked("narrator")
+    assert PROMISE in story_of(prompt)
+    assert played.prompter.outdated(played.scene, prompt.as_of)
 
 
 @pytest.mark.parametrize(
