@@ -25,14 +25,14 @@ _IDEOGRAPHS = (
 )
 _THAI, _LAO = "\u0e01-\u0e3a\u0e40-\u0e4e", "\u0e81-\u0ebd\u0ec0-\u0ece\u0edc-\u0edf"
 _MYANMAR, _KHMER = "\u1000-\u103f\u1050-\u108f", "\u1780-\u17d3\u17d7\u17dc\u17dd"
-_LETTERS = HIRAGANA + KATAKANA + _IDEOGRAPHS + _THAI + _LAO + _MYANMAR + _KHMER
+_EAST, _SOUTH_EAST = HIRAGANA + KATAKANA + _IDEOGRAPHS, _THAI + _LAO + _MYANMAR + _KHMER
 
-RUN = re.compile(f"[{_LETTERS}]+")
-"""Letters and signs of these scripts, of a text in NFKC."""
+RUN = re.compile(f"[{_EAST}]+|[{_SOUTH_EAST}]+")
+"""Letters and signs that may be one word or several, of a text in NFKC."""
 KANA = re.compile(f"[{HIRAGANA}{KATAKANA}]")
 # With the sound marks that may stand apart from their kana, and all that has another width elsewhere. No text
 # of another script is touched.
-_FOLDED = re.compile(f"[{_LETTERS}\u3099\u309a\uff01-\uff9f]+")
+_FOLDED = re.compile(f"[{_EAST}{_SOUTH_EAST}\u3099\u309a\uff01-\uff9f]+")
 
 _LEADS = "\u0e40-\u0e44\u0ec0-\u0ec4"
 """Vowels that are written before the letter that they follow in speech."""

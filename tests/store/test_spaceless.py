@@ -8,10 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from bot.memory import query
 from bot.memory.recall import Recall
-from bot.store import log, recall
+from bot.store import log, memory_tables, recall
 from bot.store.spaceless import apart
 from bot.store.store import Store
 from tests.store.story import line, started
@@ -154,3 +157,18 @@ async def test_another_program_can_read_the_database_but_not_write_past_the_inde
         with pytest.raises(sqlite3.OperationalError, match="no such function: words_apart"):
             other.execute("UPDATE entries SET text = 'The ferry waits.'")
     assert await found(store, "銀貨") == [TOLD]
+
+
+LETTERS = "かがアガヴーｶﾞﾟ゙々龍𠮷那条กำิ่เๆ์ກຳເພြန်မ္ာក្ញុំāéI1Ａ１！。・ _-'\u200b"
+
+
+@given(st.text(st.sampled_from(LETTERS), max_size=12))
+def test_every_line_is_found_by_its_own_words(line: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for sql in memory_tables.PASSAGES:
+            if "VIRTUAL TABLE" in sql:
+                connection.execute(sql)
+        connection.execute("INSERT INTO passages (rowid, text) VALUES (1, ?)", (apart(line),))
+        for word in query.words(line):
+            found = connection.execute("SELECT rowid FROM passages WHERE passages MATCH ?", (f'"{word}"',))
+            assert found.fetchall() == [(1,)], word
