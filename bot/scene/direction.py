@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from bot.errors import HearthsideError, TableError
 from bot.persona.macros import expand
@@ -49,11 +50,26 @@ class Direction:
         self._table = table
         self._store = table.store
         self._rng = rng
+        self._doors: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     # -- beginning and ending -----------------------------------------------------------------------------
 
     async def start(self, new: NewScene) -> Scene:
         """Open a scene and post its opening."""
+        async with self._door(new.place.channel_id):
+            scene, lead = await self._begun(new)
+        try:
+            await self._open(scene, lead, new.starter_name)
+        except HearthsideError:
+            await self._close(scene)
+            raise
+        return scene
+
+    def _door(self, channel_id: int) -> asyncio.Lock:
+        """Give what is held by who begins or ends a channel's scene or changes its cast: one at a time."""
+        return self._doors.setdefault(channel_id, asyncio.Lock())
+
+    async def _begun(self, new: NewScene) -> tuple[Scene, Persona]:
         if running := self._table.scene_in(new.place.channel_id):
             raise TableError(
                 f"“{running.record.title}” is already playing here.",
@@ -78,13 +94,7 @@ class Direction:
             window_start=0,
             heard_from=new.heard_from,
         )
-        scene = await self._created(record, [persona.slug for persona in cast])
-        try:
-            await self._open(scene, cast[0], new.starter_name)
-        except HearthsideError:
-            await self._close(scene)
-            raise
-        return scene
+        return await self._created(record, [persona.slug for persona in cast]), cast[0]
 
     async def _first_cast(self, new: NewScene) -> list[Persona]:
         if new.personas:
@@ -143,15 +153,16 @@ class Direction:
 
     async def _close(self, scene: Scene) -> None:
         now = self._table.clock.now()
-        async with scene.arrivals:
-            await self._change(scene, state=SceneState.ENDED, ended_at=now)
-            self._table.unseat(scene)
-        await self._hush(scene)
-        async with self._store.transaction() as tx:
-            for turn in scene.turns:
-                await turns.close(tx, turn.id, now)
-                if turn.whisper:
-                    await knowledge.end_whisper(tx, turn.id)
+        async with self._door(scene.place.channel_id):
+            async with scene.arrivals:
+                await self._change(scene, state=SceneState.ENDED, ended_at=now)
+                self._table.unseat(scene)
+            await self._hush(scene)
+            async with self._store.transaction() as tx:
+                for turn in scene.turns:
+                    await turns.close(tx, turn.id, now)
+                    if turn.whisper:
+                        await knowledge.end_whisper(tx, turn.id)
         scene.turns.clear()
 
     async def pause(self, scene: Scene) -> None:
@@ -162,63 +173,67 @@ class Direction:
 
     async def resume(self, channel_id: int, heard_from: int) -> Scene:
         """Go on with a paused scene, or with the one that ended last in this channel."""
-        scene = self._table.scene_in(channel_id)
-        if scene is None:
-            async with self._store.read() as connection:
-                record = await scenes.last_ended(connection, channel_id)
-            if record is None:
-                raise TableError("No scene has ever been played here.", hint="/scene start begins one.")
-            scene = await self._table.load(record)
+        async with self._door(channel_id):
+            scene = self._table.scene_in(channel_id) or await self._last_ended(channel_id)
+            if scene.listening:
+                raise TableError("This scene is not paused.")
+            await self._change(scene, state=SceneState.ACTIVE, ended_at=None, heard_from=heard_from)
             self._table.seat(scene)
-        elif scene.listening:
-            raise TableError("This scene is not paused.")
-        await self._change(scene, state=SceneState.ACTIVE, ended_at=None, heard_from=heard_from)
         self._table.wake(scene)
         return scene
+
+    async def _last_ended(self, channel_id: int) -> Scene:
+        async with self._store.read() as connection:
+            record = await scenes.last_ended(connection, channel_id)
+        if record is None:
+            raise TableError("No scene has ever been played here.", hint="/scene start begins one.")
+        return await self._table.load(record)
 
     # -- the cast -----------------------------------------------------------------------------------------
 
     async def add(self, scene: Scene, name: str, *, briefed: bool = False) -> Persona:
         """Bring a persona into the scene. If `briefed`, it knows everything that happened before."""
         persona = self.persona(name, scene.record.guild_id)
-        if persona.slug in scene.cast:
-            raise TableError(f"{persona.name} is in this scene already.")
-        if len(scene.cast) >= CAST_SIZE:
-            raise TableError(
-                f"A scene holds {CAST_SIZE} characters at most.", hint="/scene remove makes room."
-            )
-        await self._recast(
-            scene, [*scene.cast, persona.slug], note=f"{persona.name} is here now.", briefed=briefed
-        )
+        async with self._door(scene.record.channel_id):
+            if persona.slug in scene.cast:
+                raise TableError(f"{persona.name} is in this scene already.")
+            if len(scene.cast) >= CAST_SIZE:
+                raise TableError(
+                    f"A scene holds {CAST_SIZE} characters at most.", hint="/scene remove makes room."
+                )
+            cast, note = [*scene.cast, persona.slug], f"{persona.name} is here now."
+            await self._recast(scene, cast, note=note, briefed=briefed)
         return persona
 
     async def remove(self, scene: Scene, name: str) -> Persona:
         """Have a persona leave the scene. If it led, the next one leads."""
-        persona = self._leaving(scene, name)
-        rest = [slug for slug in scene.cast if slug != persona.slug]
-        if not rest:
-            raise TableError(
-                f"{persona.name} is the only one here.",
-                hint="Add somebody first, or end the scene with /scene end.",
-            )
-        lead = scene.record.lead if scene.record.lead in rest else rest[0]
-        await self._recast(scene, rest, lead=lead, note=f"{persona.name} has left.")
+        async with self._door(scene.record.channel_id):
+            persona = self._leaving(scene, name)
+            rest = [slug for slug in scene.cast if slug != persona.slug]
+            if not rest:
+                raise TableError(
+                    f"{persona.name} is the only one here.",
+                    hint="Add somebody first, or end the scene with /scene end.",
+                )
+            lead = scene.record.lead if scene.record.lead in rest else rest[0]
+            await self._recast(scene, rest, lead=lead, note=f"{persona.name} has left.")
         await self._table.stage.leave(scene.place, [Speaker.of(persona)])
         return persona
 
     async def set_lead(self, scene: Scene, name: str) -> Persona:
         """Have a persona lead the scene from the next turn on; a newcomer takes the old lead's place."""
         persona = self.persona(name, scene.record.guild_id)
-        old = scene.record.lead
-        if persona.slug == old:
-            raise TableError(f"{persona.name} leads this scene already.")
-        if persona.slug in scene.cast:
-            await self._recast(scene, scene.cast, lead=persona.slug)
-            return persona
-        cast = [persona.slug if slug == old else slug for slug in scene.cast]
-        gone = self._table.personas.get(old)
-        note = f"{persona.name} is here now." + (f" {gone.name} has left." if gone else "")
-        await self._recast(scene, cast, lead=persona.slug, note=note)
+        async with self._door(scene.record.channel_id):
+            old = scene.record.lead
+            if persona.slug == old:
+                raise TableError(f"{persona.name} leads this scene already.")
+            if persona.slug in scene.cast:
+                await self._recast(scene, scene.cast, lead=persona.slug)
+                return persona
+            cast = [persona.slug if slug == old else slug for slug in scene.cast]
+            gone = self._table.personas.get(old)
+            note = f"{persona.name} is here now." + (f" {gone.name} has left." if gone else "")
+            await self._recast(scene, cast, lead=persona.slug, note=note)
         if gone:
             await self._table.stage.leave(scene.place, [Speaker.of(gone)])
         return persona

@@ -98,7 +98,8 @@ class Table:
 
     def unseat(self, scene: Scene) -> None:
         """Stop listening in a scene's channel."""
-        self._scenes.pop(scene.record.channel_id, None)
+        if self._scenes.get(scene.record.channel_id) is scene:
+            del self._scenes[scene.record.channel_id]
 
     def scene_in(self, channel_id: int) -> Scene | None:
         """Give the scene that is played or paused in a channel."""

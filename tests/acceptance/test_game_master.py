@@ -237,3 +237,28 @@ async def test_the_invite_link_is_printed_alone(table: Tabletop) -> None:
         f"https://discord.com/oauth2/authorize?client_id={table.application.id}"
         "&scope=bot+applications.commands&permissions=309774634048"
     )
+
+
+async def test_of_two_who_command_the_same_at_once_one_is_told_that_it_is_done(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    async def twice(name: str, **options: str) -> list[str]:
+        both = [table.command(name, options, who=who) for who in (table.ann, table.ann)]
+        return sorted(answer.content for answer in await asyncio.gather(*both))
+
+    async with table.bot(model.url):
+        begun, refused = await twice("scene start", title="The Drowned Bell")
+        assert begun.startswith("## The Drowned Bell")
+        assert "already playing here" in refused
+        joins, refused = await twice("scene add", persona="marta")
+        assert "joins" in joins
+        assert "in this scene already" in refused
+        await table.command("scene end")
+        goes_on, refused = await twice("scene resume")
+        assert "goes on" in goes_on
+        assert "not paused" in refused
+        said = await table.says(table.ann, "Narrator, what do I see?")
+        await table.shows(TEXT, since=said.cursor)
+        await table.at_rest()
+    assert len(table.query("SELECT 1 FROM scenes")) == 1
+    assert len(model.answers) == 1
