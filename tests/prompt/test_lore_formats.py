@@ -137,6 +137,40 @@ def test_a_book_says_how_it_is_scanned() -> None:
     assert [entry.uid for entry in book.entries] == ["0"]
 
 
+ODD: dict[str, Any] = {
+    "uid": 5,
+    "key": "bell, rope",
+    "keysecondary": ["", " lake "],
+    "comment": "The bell " * 40,
+    "content": "Under water. " * 3000,
+    "constant": "true",
+    "order": "50",
+    "position": 9,
+    "probability": 250,
+    "sticky": 0,
+    "group": "sky,sea",
+}
+
+
+def test_what_is_too_long_or_odd_to_be_played_comes_back_from_a_v3_file_as_it_was() -> None:
+    many = {**ODD, "uid": 6, "key": [f"bell {number}" for number in range(200)]}
+    v3 = as_v3(parsed({"entries": {"5": ODD, "6": many}}))
+    back = document_of(as_world_info(parsed(v3)))["entries"]
+    assert ODD.items() <= back["5"].items()
+    assert many.items() <= back["6"].items()
+    assert as_v3(parsed(json.loads(json.dumps(v3)))) == v3
+
+
+def test_what_was_changed_in_between_is_not_changed_back() -> None:
+    v3 = parsed(as_v3(parsed({"entries": {"5": ODD}})))
+    [source] = v3.entries
+    entry = entry_of(source, v3.format, "")
+    edited = changed(source, v3.format, replace(entry, title="The rope", keys=("rope",), order=60))
+    back = document_of(as_world_info(replace(v3, entries=(edited,))))["entries"]["5"]
+    assert (back["comment"], back["key"], back["order"]) == ("The rope", ["rope"], 60)
+    assert back["content"] == ODD["content"]
+
+
 @pytest.mark.parametrize(
     "document",
     [

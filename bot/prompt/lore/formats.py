@@ -197,22 +197,39 @@ def _converted(source: Json, kind: LoreFormat) -> Json:
     brought = looked_up(rest, (*OURS, other))
     _take_out(rest, (*OURS, other))
     written = new_source(entry_of(source, kind, ""), other)
-    target = _merged(brought, written) if isinstance(brought, dict) else written
+    target = _as_brought(brought, written, other) if isinstance(brought, dict) else written
     if rest:
         placed(target, (*OURS, kind.value), rest)
     return target
 
 
 def _rest(source: Json, kind: LoreFormat) -> Json:
-    """Give what of an entry no field knows, and no number of the other kind's stands for."""
+    """Give what of an entry no field knows or has read as it stands, and no number stands for."""
     rest = deepcopy(source)
     number = "uid" if kind is LoreFormat.WORLD_INFO else "id"
     if _is_number(rest.get(number)):
         del rest[number]
+    plain = new_source(entry_of(source, kind, ""), kind)
     for field in _FIELDS[kind]:
         for path in field.written():
-            _take_out(rest, path)
+            if looked_up(source, path) in (None, looked_up(plain, path)):
+                _take_out(rest, path)
     return rest
+
+
+def _as_brought(brought: Json, written: Json, kind: LoreFormat) -> Json:
+    """Put an entry over what it once was: where that means the same, in the words that it had then."""
+    target = _merged(brought, written)
+    for field in _FIELDS[kind]:
+        meant = field.value_in(written)
+        for path in field.written():
+            then = looked_up(brought, path)
+            if then is None:
+                continue
+            placed(target, path, then)
+            if field.value_in(target) != meant:
+                placed(target, path, looked_up(written, path))
+    return target
 
 
 def _is_number(value: Any) -> bool:
