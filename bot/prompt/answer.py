@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from bot.prompt.loops import Loop
+from bot.prompt.loops import Loop, without_echo
 from bot.prompt.marks import Mark, MarkReader, without_open_mark
 from bot.prompt.text import table_name
 
@@ -64,14 +64,14 @@ class AnswerFilter:
         """Give the whole answer.
 
         `reason` is the request's `finish_reason`: after `length` an unfinished last sentence is left out, or
-        marked as unfinished where it is most of the answer.
+        marked as unfinished where it is most of the answer. What ends it twice is said once.
         """
         said = self._read(self._marks.rest)[2]
         if not self.done:
             self._judge(said, ended=True)
             unfinished = reason == "length" and not self.circled
             said = _completed(self._kept.strip()) if unfinished and said.strip() else self._kept
-        return said.strip()
+        return without_echo(said.strip())
 
     def _take(self, text: str) -> None:
         self._length += len(text)

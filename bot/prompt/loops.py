@@ -1,4 +1,4 @@
-"""Noticing that a model goes round in circles: small ones do, until their tokens are spent. Pure."""
+"""Noticing that a model repeats itself: small ones go round in circles, or end twice. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,28 @@ LONGEST = 60
 """Words of the longest passage whose return is noticed."""
 STRETCH, FEW = 32, 8
 """So many words in a row that are no more than a few different ones go round, too: prose has twenty."""
+ECHO = 8
+"""Words of the shortest passage that does not end an answer twice, one right after the other."""
 
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"  # Thai, Lao, Japanese, Chinese: a word for each letter
 _WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w)+")
+
+# Between two passages: the first is a whole sentence, and what stands behind its end belongs to the second.
+_BETWEEN = re.compile(
+    r"""[.!?…][\"'\u201d\u2019»*_)\]]*(?=\s)|[\u3002\uff01\uff1f][\u201d\u2019」』*_)]*|(?=\n)"""
+)
+
+
+def without_echo(text: str) -> str:
+    """Leave out a last passage that only says again what stands right before it, in whole sentences."""
+    words = [*_WORD.finditer(text)]
+    said = [word[0].casefold() for word in words]
+    for length in range(len(said) // 2, ECHO - 1, -1):
+        if said[-length:] == said[-2 * length : -length]:
+            end = _BETWEEN.search(text, words[-length - 1].end(), words[-length].start())
+            if end:
+                return without_echo(text[: end.end()])
+    return text
 
 
 class Loop:

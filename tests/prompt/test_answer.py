@@ -316,10 +316,35 @@ def test_an_answer_that_goes_round_in_circles_ends_where_they_begin(output: str)
         "Ha ha ha ha ha ha ha ha.",
         "Row, row, row your boat. Row, row, row your boat.",
         "The bell tolls for them. It is quiet.\nThe bell tolls for them. Rain.\nThe bell tolls for them. So?",
+        "*By fire and salt I bind thee to the stone. By fire and salt I bind thee to the stone.* It cracks.",
+        "The fire has burned down to a red eye, a red eye has burned down to a fire.",
     ],
 )
 def test_a_refrain_is_no_circle(output: str) -> None:
     assert told(output) == output
+
+
+# What the bundled model answered at its table.
+ECHOES = {
+    "You wait. The fire has burned down to a red eye. The fire has burned down to a red eye.": (
+        "You wait. The fire has burned down to a red eye."
+    ),
+    "The dog, then. The room seems to lean closer.\n\nThe dog, then. The room seems to lean closer.": (
+        "The dog, then. The room seems to lean closer."
+    ),
+    '*He grows very quiet.* "Two silver, one small flaw. Or a secret." "Two silver, one small flaw. Or a secret."': (
+        '*He grows very quiet.* "Two silver, one small flaw. Or a secret."'
+    ),
+    "蜡烛的火焰弯了下去。蜡烛的火焰弯了下去。": "蜡烛的火焰弯了下去。",
+    "The bell rings over the lake, and nobody looks up. " * 3: (
+        "The bell rings over the lake, and nobody looks up."
+    ),
+}
+
+
+@pytest.mark.parametrize("output", ECHOES)
+def test_an_answer_does_not_end_twice(output: str) -> None:
+    assert told(output) == ECHOES[output]
 
 
 @pytest.mark.parametrize(
