@@ -84,10 +84,11 @@ def may_manage(interaction: discord.Interaction[Any], what: str) -> None:
 def fitting(lines: Iterable[str], room: int = MESSAGE_CHARACTERS, *, all_in: str = "") -> str:
     """Join lines into one message of Discord, and say how many did not fit, and what they are `all_in`.
 
-    `room` is in characters; what says how many did not fit comes on top of it.
+    `room` is in characters; what says how many did not fit comes on top of it. Of a line that no message has
+    room for its beginning is shown.
     """
     shown: list[str] = []
-    rest = list(lines)
+    rest = [line if len(line) < room else f"{line[: room // 2]} …" for line in lines]
     while rest and len(rest[0]) < room:
         room -= len(rest[0]) + 1
         shown.append(rest.pop(0))

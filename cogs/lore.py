@@ -258,7 +258,7 @@ def _book_line(book: LorebookRecord) -> str:
 def _entry_line(listed: Listed) -> str:
     entry = listed.entry
     keys = escape_markdown(", ".join(entry.keys))[:200] or ("always on" if entry.constant else "no keys")
-    options = escape_markdown(options_of(entry))
+    options = escape_markdown(options_of(entry))[:200]
     warnings = "".join(f"\n  ⚠ not used: {escape_markdown(problem)[:200]}" for problem in listed.problems[:3])
     return f"- {_shown(entry)}: {keys}" + (f" ({options})" if options else "") + warnings
 

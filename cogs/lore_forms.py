@@ -27,7 +27,7 @@ FORM_SECONDS = 3600.0
 class LoreForm(discord.ui.Modal):
     """The form. `then` gets the entry as it was written.
 
-    What a field cannot hold, a long text or keys with commas in them, is left out and stays as it is. What
+    What a field cannot hold, a long text or names with commas in them, is left out and stays as it is. What
     was typed into a form that cannot be used is given back as a file.
     """
 
@@ -50,11 +50,14 @@ class LoreForm(discord.ui.Modal):
             "lake, village",
             long=False,
         )
-        self._add("options", "Options", options_of(entry), "order: 50; sticky: 3; probability: 80")
+        if _says_all(options_of(entry), entry):
+            self._add("options", "Options", options_of(entry), "order: 50; sticky: 3; probability: 80")
 
     def _add(self, name: str, label: str, value: str, placeholder: str, *, long: bool = True) -> None:
         most = TITLE_CHARACTERS if name == "title" else FIELD_CHARACTERS
-        if len(value) > most or (name.endswith("keys") and split_keys(value) != getattr(self._entry, name)):
+        if len(value) > most or (not long and "\n" in value):
+            return
+        if name.endswith("keys") and split_keys(value) != getattr(self._entry, name):
             return
         self._inputs[name] = discord.ui.TextInput(
             custom_id=name,
@@ -90,8 +93,21 @@ class LoreForm(discord.ui.Modal):
 
 def _written(entry: LoreEntry, typed: dict[str, str]) -> LoreEntry:
     """Put what was typed over an entry. Raises TableError for options that are none."""
-    changes: dict[str, Any] = {name: typed[name] for name in ("content", "title") if name in typed}
+    changes: dict[str, Any] = {
+        name: typed[name]
+        for name in ("content", "title")
+        if name in typed and typed[name] != getattr(entry, name).strip()
+    }
     for name in ("keys", "secondary_keys"):
         if name in typed:
             changes[name] = split_keys(typed[name])
-    return with_options(replace(entry, **changes), typed.get("options", options_of(entry)))
+    changed = replace(entry, **changes)
+    return with_options(changed, typed["options"]) if "options" in typed else changed
+
+
+def _says_all(options: str, entry: LoreEntry) -> bool:
+    """Tell whether an entry's options mean the same once they are read again."""
+    try:
+        return with_options(entry, options) == entry
+    except TableError:
+        return False

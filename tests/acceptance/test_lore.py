@@ -140,6 +140,45 @@ async def test_an_entry_is_written_tried_and_changed(table: Tabletop, model: Scr
         assert (entry["probability"], entry["order"], entry["sticky"]) == (0, 100, None)
 
 
+async def test_a_form_sent_off_as_it_was_opened_changes_nothing(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    odd: list[dict[str, Any]] = [
+        {"comment": " ", "content": "One.\n", "order": 9_999_999},
+        {"content": "Two.", "characterFilter": {"isExclude": True, "names": ["Tobin Quill, ferryman"]}},
+        {"content": "Three.", "probability": 33.33333},
+        {"comment": "On two\nlines", "content": "Four.", "depth": -1},
+    ]
+    book = {"entries": {str(place): {"key": ["gong"], "uid": place, **one} for place, one in enumerate(odd)}}
+    async with table.bot(model.url):
+        await bring(table, book)
+        for number in range(1, 5):
+            sent = await form(table, "lore edit", {"book": "Vell", "entry": f"#{number}"})
+            assert "has been changed" in sent.content
+        assert await exported(table, "Vell", "sillytavern") == book
+        offered = await table.room.autocomplete(
+            table.ann, table.campaign, "lore edit", {"book": "Vell", "entry": ""}, focused="entry"
+        )
+        assert offered[0] == ("gong", "#1")
+        await form(
+            table, "lore edit", {"book": "Vell", "entry": "#1"}, content="1.", options="order: 5000000"
+        )
+        assert (await exported(table, "Vell", "sillytavern"))["entries"]["0"]["order"] == 5_000_000
+
+
+async def test_one_long_line_does_not_hide_the_others(table: Tabletop, model: ScriptedModelServer) -> None:
+    names = [f"Brother number {number}" for number in range(100)]
+    crowd = {"key": ["gong"], "content": "x", "characterFilter": {"isExclude": True, "names": names}}
+    pattern = {"key": ["/gong|" + r"\*" * 490 + "/"], "content": "y", "comment": "Stars"}
+    async with table.bot(model.url):
+        await bring(table, {"entries": {"0": crowd, "1": pattern, "2": {"key": ["bell"], "content": "z"}}})
+        listed = (await table.command("lore list", {"book": "Vell"})).content
+        assert listed.endswith("\n- **bell**: bell")
+        tried = (await table.command("lore test", {"text": "gong, bell"})).content
+        assert "- **bell** (Vell): “bell” was said" in tried.split("\n")
+        assert "- **Stars** (Vell): “/gong|" in tried.replace("\\", "")
+
+
 async def test_lore_is_the_game_masters(table: Tabletop, model: ScriptedModelServer) -> None:
     async with table.bot(model.url):
         await bring(table, WORLD)

@@ -43,7 +43,7 @@ def test_what_is_shown_can_be_typed_again(entry: LoreEntry) -> None:
     ("typed", "said"),
     [
         ("colour: red", "There is no option “colour”. Options are enabled, constant, order,"),
-        ("order: soon", "“order” is a whole number from -1,000,000 to 1,000,000, not “soon”."),
+        ("order: soon", "“order” is a whole number from -1,000,000,000 to 1,000,000,000, not “soon”."),
         ("probability: 101", "“probability” is a number from 0 to 100, not “101”."),
         ("logic: maybe", "“logic” is one of and_any, not_all, not_any, and_all, not “maybe”."),
         ("constant: perhaps", "“constant” is yes or no, not “perhaps”."),

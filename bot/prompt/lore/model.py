@@ -121,7 +121,8 @@ class LoreEntry:
     @property
     def label(self) -> str:
         """What people call the entry: its title, else its first keys, else the beginning of its text."""
-        return self.title or ", ".join(self.keys[:3]) or " ".join(self.content.split())[:40] or self.uid
+        called = (self.title, ", ".join(self.keys[:3]), " ".join(self.content.split())[:40])
+        return next(filter(None, map(str.strip, called)), self.uid)
 
     @property
     def chance(self) -> float:

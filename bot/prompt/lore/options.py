@@ -8,12 +8,13 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import Any
 
+from bot.prompt.lore.fields import LARGEST_NUMBER
 from bot.prompt.lore.formats import LoreError
 from bot.prompt.lore.model import Logic, LoreEntry, Position, Role
 
 YES = frozenset({"", "yes", "true", "on"})
 NO = frozenset({"no", "false", "off"})
-LARGEST = 1_000_000
+LARGEST = LARGEST_NUMBER
 
 _SEPARATOR = re.compile(r"[;\n]")
 
@@ -51,7 +52,7 @@ def _written(value: Any) -> str:
         return value.name.lower()
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(value) if isinstance(value, tuple) else f"{value:g}"
+    return ", ".join(value) if isinstance(value, tuple) else f"{value:.15g}"
 
 
 def _flag(name: str, text: str) -> bool:
@@ -62,7 +63,7 @@ def _flag(name: str, text: str) -> bool:
 
 def _number(low: int, high: int = LARGEST) -> Callable[[str, str], int]:
     def read(name: str, text: str) -> int:
-        if re.fullmatch(r"-?[0-9]{1,7}", text) and low <= int(text) <= high:
+        if re.fullmatch(r"-?[0-9]{1,10}", text) and low <= int(text) <= high:
             return int(text)
         raise LoreError(f"“{name}” is a whole number from {low:,} to {high:,}, not “{text[:40]}”.")
 
@@ -81,7 +82,7 @@ def _choice(kind: type[Logic | Position | Role]) -> Callable[[str, str], Any]:
 
 
 def _chance(name: str, text: str) -> float:
-    if re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,3})?", text) and float(text) <= 100:
+    if re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,15})?", text) and float(text) <= 100:
         return float(text)
     raise LoreError(f"“{name}” is a number from 0 to 100, not “{text[:40]}”.")
 
