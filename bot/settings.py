@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ from bot.errors import SetupError
 
 PROJECT = Path(__file__).resolve().parent.parent
 DISCORD_API = "https://discord.com/api/v10"
+_ALIKE = 0.8
+"""How alike (0 to 1, difflib's ratio) a name and a setting's are for the one to be the other misspelt."""
 
 
 class Settings(BaseSettings):
@@ -146,9 +149,23 @@ class Settings(BaseSettings):
             raise ValueError("must name a file: scenes would be lost at every restart otherwise")
         return f"sqlite:///{_from_project(Path(path)).as_posix()}"
 
+    @field_validator("discord_token", "model_api_key", "model_admin_key", "embedding_api_key")
+    @classmethod
+    def _sendable(cls, value: SecretStr) -> SecretStr:
+        """Take out the line's end of a secret that was read from a file, as Docker's are."""
+        text = value.get_secret_value().strip()
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError("has a character in it that belongs to no key: typographic quotes?")
+        return SecretStr(text)
+
     @field_validator("cpu_model", "embedding_gguf", "personas_dir")
     @classmethod
     def _absolute_path(cls, value: Path | None) -> Path | None:
+        text = str(value or "")
+        if text.startswith(("http:", "https:")):  # a path has lost one of its slashes
+            raise ValueError("must be a file on this machine: `hearthside model pull` fetches models")
+        if any(ord(character) < 32 for character in text):
+            raise ValueError("has a line break or a tab in it: write paths with / or in single quotes")
         return value and _from_project(value)
 
     @field_validator("log_level", mode="before")
@@ -185,6 +202,7 @@ def load_settings(env_file: Path = PROJECT / ".env") -> Settings:
     Raises SetupError naming each setting that is wrong; values are not repeated, they may be secret.
     """
     try:
+        _require_settings(env_file)
         return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own argument
     except OSError as error:
         raise SetupError(f"The settings in {env_file} cannot be read: {error.strerror}.") from error
@@ -199,6 +217,36 @@ def load_settings(env_file: Path = PROJECT / ".env") -> Settings:
         )
         hint = "Mend it in .env or the environment."
         raise SetupError(f"A setting is wrong: {wrong}.", hint=hint) from None
+
+
+def _require_settings(env_file: Path) -> None:
+    """Refuse a file with a line that would be passed over: whoever wrote it counts on it.
+
+    Names that are none of ours are other programs' (HF_TOKEN), unless they are like one that is missing.
+    Raises SetupError, OSError, UnicodeDecodeError.
+    """
+    if not env_file.is_file():
+        return
+    import difflib  # noqa: PLC0415  # where there is no such file, none of it is needed: 30 ms
+
+    from dotenv.parser import parse_stream  # noqa: PLC0415  # pydantic-settings reads the file with it, too
+
+    with env_file.open(encoding="utf-8-sig") as file:
+        lines = list(parse_stream(file))
+    broken = next((one.original.line for one in lines if one.error), None)
+    if broken:
+        raise SetupError(
+            f"Line {broken} of {env_file} cannot be read.", hint="Write NAME=value, and close every quote."
+        )
+    given = {one.key.lower() for one in lines if one.key}
+    missing = Settings.model_fields.keys() - given - {name.lower() for name in os.environ}
+    for name in sorted(given - Settings.model_fields.keys()):
+        meant = difflib.get_close_matches(name, missing, n=1, cutoff=_ALIKE)
+        if meant and not (name.startswith(f"{meant[0]}_") or name.endswith(f"_{meant[0]}")):
+            raise SetupError(
+                f"{env_file} has {name.upper()}, which is no setting.",
+                hint=f"Did you mean {meant[0].upper()}?",
+            )
 
 
 def env_example() -> str:

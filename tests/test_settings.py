@@ -71,6 +71,38 @@ def test_a_file_from_windows_editor_is_read(env_file: Path) -> None:
     assert settings.log_level == "info"
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("MODEL_URL=http://gpu:8080", "MODEL_URLS"),
+        ("export DISCORD_BOT_TOKEN=abc", "DISCORD_TOKEN"),
+        ("databse_url=sqlite:///campaign.sqlite", "DATABASE_URL"),
+        ("CONTEXT_LENGHT=8192", "CONTEXT_LENGTH"),
+    ],
+)
+def test_a_misspelt_setting_is_not_passed_over(written: str, meant: str, env_file: Path) -> None:
+    """Else the campaign would be kept elsewhere, or the graphics card stand idle, and nobody would know."""
+    env_file.write_text(f"ANSWER_TOKENS=300\n{written}\n")
+    name = written.removeprefix("export ").partition("=")[0].upper()
+    assert refusal(env_file) == f"{env_file} has {name}, which is no setting. Did you mean {meant}?"
+
+
+def test_what_other_programs_are_told_and_what_is_kept_for_later_is_left_alone(env_file: Path) -> None:
+    env_file.write_text(
+        "HF_TOKEN=hf_1\nOPENAI_API_KEY=sk\nCOMPOSE_PROJECT_NAME=table\nCPU_MODEL_OLD=models/old.gguf\n"
+        "TEST_DISCORD_TOKEN=abc\nMODEL_URL=http://other:1\nMODEL_URLS=http://gpu:8080\n"
+    )
+    assert load_settings(env_file).model_urls == ("http://gpu:8080",)
+
+
+@pytest.mark.parametrize("line", ["DISCORD_TOKEN: hunter2", 'DISCORD_TOKEN="hunter2'])
+def test_a_line_that_says_nothing_is_named_by_its_number(line: str, env_file: Path) -> None:
+    env_file.write_text(f"# mine\nANSWER_TOKENS=300\n{line}\nLOG_LEVEL=debug\n")
+    assert refusal(env_file) == (
+        f"Line 3 of {env_file} cannot be read. Write NAME=value, and close every quote."
+    )
+
+
 def test_a_file_that_is_not_text_is_named(env_file: Path) -> None:
     env_file.write_bytes("DISCORD_TOKEN=äbc".encode("utf-16"))
     assert refusal(env_file) == f"The settings in {env_file} are not UTF-8 text. Save the file as UTF-8."
@@ -160,6 +192,10 @@ def test_model_servers_with_a_bar_between_them_stay_together(env_file: Path) -> 
         ("ANSWER_TOKENS", "0", "greater than or equal to 16"),
         ("PARALLEL_ANSWERS", "-1", "greater than or equal to 1"),
         ("LISTEN", "hunter2", "valid boolean"),
+        ("DISCORD_TOKEN", "“hunter2”", "typographic quotes"),
+        ("MODEL_API_KEY", "hunter2\nhunter2", "belongs to no key"),
+        ("CPU_MODEL", "https://hunter2/model.gguf", "`hearthside model pull` fetches"),
+        ("CPU_MODEL", "C:\\models\new\\hunter2.gguf", "in single quotes"),
         ("LOG_LEVEL", "hunter2", "'debug', 'info', 'warning' or 'error'"),
     ],
 )
@@ -185,6 +221,13 @@ def test_all_that_is_wrong_is_named_at_once(env_file: Path) -> None:
     message = refusal(env_file)
     assert "ANSWER_TOKENS" in message
     assert "LISTEN" in message
+
+
+def test_the_end_of_the_line_of_a_secret_in_a_file_is_no_part_of_it(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", "abc\n")
+    assert load_settings(env_file).discord_token.get_secret_value() == "abc"
 
 
 def test_secrets_are_not_shown_with_the_settings(env_file: Path) -> None:
