@@ -11,8 +11,8 @@ LONGEST = 60
 """Words of the longest passage whose return is noticed."""
 STRETCH, FEW = 32, 8
 """So many words in a row that are no more than a few different ones go round, too: prose has twenty."""
-ECHO = 8
-"""Words of the shortest passage that does not end an answer twice, one right after the other."""
+ECHO, LONGEST_ECHO = 8, 200
+"""Words of the shortest and the longest passage that is said once where it would end an answer twice."""
 
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"  # Thai, Lao, Japanese, Chinese: a word for each letter
 _WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w)+")
@@ -27,7 +27,7 @@ def without_echo(text: str) -> str:
     """Leave out a last passage that only says again what stands right before it, in whole sentences."""
     words = [*_WORD.finditer(text)]
     said = [word[0].casefold() for word in words]
-    for length in range(len(said) // 2, ECHO - 1, -1):
+    for length in range(min(len(said) // 2, LONGEST_ECHO), ECHO - 1, -1):
         if said[-length:] == said[-2 * length : -length]:
             end = _BETWEEN.search(text, words[-length - 1].end(), words[-length].start())
             if end:

@@ -332,8 +332,8 @@ ECHOES = {
     "The dog, then. The room seems to lean closer.\n\nThe dog, then. The room seems to lean closer.": (
         "The dog, then. The room seems to lean closer."
     ),
-    '*He grows very quiet.* "Two silver, one small flaw. Or a secret." "Two silver, one small flaw. Or a secret."': (
-        '*He grows very quiet.* "Two silver, one small flaw. Or a secret."'
+    '*He nods.* "Two silver, one small flaw. Or a secret." "Two silver, one small flaw. Or a secret."': (
+        '*He nods.* "Two silver, one small flaw. Or a secret."'
     ),
     "蜡烛的火焰弯了下去。蜡烛的火焰弯了下去。": "蜡烛的火焰弯了下去。",
     "The bell rings over the lake, and nobody looks up. " * 3: (
