@@ -23,8 +23,12 @@ AGAIN_S = 2.0
 """Seconds after which the last step is tried again, if somebody was reading what is to go."""
 
 
+RESTS = 100
+"""After the whole database was written anew, that is not done again for so many times as long as it took."""
+
+
 class Forgetting:
-    """Rewrites the index of words after deletions, and empties the write-ahead log when that is done.
+    """Rewrites the index of words after deletions, empties the write-ahead log, then writes the file anew.
 
     That something is to be cleared is stored with the deletion, so that a restart goes on with it.
     """
@@ -39,6 +43,7 @@ class Forgetting:
         self._wanted = asyncio.Event()
         self._done = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._rests_until = 0.0  # by the monotonic clock
         self._log = structlog.get_logger("hearthside.forgetting")
 
     def start(self) -> None:
@@ -87,7 +92,7 @@ class Forgetting:
                 going_on = await recall.merge(tx, begin=False)
         if wanted and self._elsewhere:
             await self._elsewhere()
-        if wanted and not await self._store.checkpoint():
+        if wanted and not (await self._store.checkpoint() and await self._rewrite()):
             return False
         async with self._store.transaction() as tx:
             if self._wanted.is_set():  # more was deleted meanwhile
@@ -96,3 +101,12 @@ class Forgetting:
                 await recall.cleared(tx)
         self._done.set()
         return True
+
+    async def _rewrite(self) -> bool:
+        """Have what SQLite has copied about overwritten, too; False if somebody reads the file as it was."""
+        await self._clock.sleep(max(self._rests_until - self._clock.monotonic(), 0.0))
+        began = self._clock.monotonic()
+        await self._store.rewrite()
+        ended = self._clock.monotonic()
+        self._rests_until = ended + RESTS * (ended - began)
+        return await self._store.checkpoint()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -80,6 +82,32 @@ async def test_a_word_that_was_said_and_taken_back_is_in_no_file(
 
     assert not evening.on_disk(WORD)
     assert evening.on_disk(KEPT)
+
+
+@pytest.mark.parametrize("seed", [4, 35])
+async def test_of_a_long_evening_nothing_that_was_taken_back_is_left(evening: Evening, seed: int) -> None:
+    """Entries that are changed and deleted among others are moved about in the file, and leave copies."""
+    rng = Random(seed)  # noqa: S311  # dice
+    said: list[tuple[str, Entry]] = []
+    taken_back = []
+    for number in range(100):
+        told = f"I am {WORD}{number:02d}. {'Well. ' * rng.randint(2, 130)}"
+        if rng.random() < 0.6 or len(said) < 5:
+            said.append((told, await evening.says(told)))
+            continue
+        place = rng.randrange(len(said))
+        text, entry = said.pop(place)
+        taken_back.append(text.split(".")[0])
+        if rng.random() < 0.7:
+            await evening.take_back(entry, told)
+            said.insert(place, (told, replace(entry, text=told)))
+        else:
+            await evening.take_back(entry)
+    evening.forgetting.start()
+    async with asyncio.timeout(10):
+        await evening.forgetting.finished()
+    assert [text for text in taken_back if evening.on_disk(text)] == []
+    assert all(evening.on_disk(text.split(".")[0]) for text, _ in said)
 
 
 async def test_lore_that_repeats_what_was_taken_back_goes_with_it(evening: Evening) -> None:
