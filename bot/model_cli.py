@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 from bot.errors import SetupError, TableError
 from bot.settings import PROJECT
 
+_MOST_GIB = 1_000_000
+"""More is bytes, or a slip of the hand."""
+
 # The planner and what it reads with are imported by the commands: they are not needed to print the help.
 if TYPE_CHECKING:
     from bot.model.library.cache import Use
@@ -260,6 +263,8 @@ def _machine(options: argparse.Namespace) -> Machine:
     """Give the machine that is described, or this one."""
     from bot.model.library import here, plan  # noqa: PLC0415  # as said above
 
+    if max(options.vram or 0, options.ram or 0) > _MOST_GIB:
+        raise TableError("No machine has so much memory.", hint="--vram and --ram are in GiB.")
     sizes = (None if gib is None else int(gib * plan.GIB) for gib in (options.vram, options.ram))
     found = replace(
         here.machine(*sizes), gpu_bandwidth=options.gpu_bandwidth, ram_bandwidth=options.ram_bandwidth

@@ -127,6 +127,11 @@ def test_senseless_numbers_are_refused(numbers: Numbers, complaint: str) -> None
         from_numbers(numbers)
 
 
+def test_a_room_full_of_gpus_is_planned_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["model", "plan", "deepseek-v3", "--vram", "20000", "--ram", "64"]) == 0
+    assert "on the GPU       62 of 62 layers" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -135,6 +140,8 @@ def test_senseless_numbers_are_refused(numbers: Numbers, complaint: str) -> None
         ("--hidden 4096 --layers 32 --heads 32 --kv q9_9", "No cache is kept as q9_9"),
         ("--hidden 48 --layers 1 --heads 3 --kv q8_0 --head-size 10", "blocks of 32"),
         ("--layers 32", "--hidden"),
+        ("llama-3.1-8b --vram 1e300", "--vram and --ram are in GiB"),
+        ("llama-3.1-8b --ram 34359738368", "--vram and --ram are in GiB"),
     ],
 )
 def test_the_command_line_says_what_is_wrong(

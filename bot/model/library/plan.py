@@ -19,7 +19,7 @@ _SYSTEM = 2 * GIB
 """Bytes of RAM left to the system and the bot."""
 _EFFICIENCY = 0.6
 """The share of a memory's rated bandwidth that generation gets: an estimate, usual ones are 0.5 to 0.8."""
-_GPU_BANDWIDTH = ((8, 270), (12, 360), (16, 290), (24, 936), (32, 1790), (48, 768), (10_000, 1900))
+_GPU_BANDWIDTH = ((8, 270), (12, 360), (16, 290), (24, 936), (32, 1790), (48, 768), (80, 1900))
 """GB/s of a common GPU of so many GiB: RTX 4060, 3060, 4060 Ti, 3090, 5090, A6000, A100, by their maker."""
 RAM_BANDWIDTH = 50
 """GB/s of two channels of DDR4-3200: 51.2 by the standard."""
@@ -39,7 +39,8 @@ class Machine:
         """Give the GPU's memory bandwidth in GB/s, assumed from its size where it was not given."""
         if self.gpu_bandwidth:
             return self.gpu_bandwidth
-        return next(speed for size, speed in _GPU_BANDWIDTH if self.vram <= size * 1.05 * GIB)
+        fitting = (speed for size, speed in _GPU_BANDWIDTH if self.vram <= size * 1.05 * GIB)
+        return next(fitting, _GPU_BANDWIDTH[-1][1])
 
 
 @dataclass(frozen=True)
