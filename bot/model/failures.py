@@ -123,6 +123,17 @@ def refused(
     return _by_status(name, status, "" if request and _repeats(message, request) else message)
 
 
+def refused_unasked(name: str, url: str, status: int, body: str) -> BackendError:
+    """Turn the refusal of a server that nobody named, and that gets no key therefore, into what to do.
+
+    macOS has a service on port 5000 that answers 403 to whatever it is asked.
+    """
+    if status == 401:
+        hint = f"If it is yours, set MODEL_URLS={url} and MODEL_API_KEY to its key: keys go nowhere else."
+        return KeyRefusedError(f"{sentence(name)} wants a key.", hint=hint)
+    return not_a_model_server(name, "HTTP 403") if status == 403 else refused(name, status, body)
+
+
 def own_words(body: str) -> str:
     """Give what a server says in the body of a refusal, shortened, without the full stop."""
     return _message(_error_object(body))[:_QUOTED].rstrip(". ")

@@ -30,6 +30,7 @@ from bot.model.failures import (
     broke_off,
     not_a_model_server,
     refused,
+    refused_unasked,
     sentence,
     too_slow,
 )
@@ -135,14 +136,14 @@ class OpenAIServer:
             if dialect is None or signature(listing) + await dialect.state() != self._signature:
                 await self._probe(listing)
         except RefusedError as error:
-            raise refused(self.name, error.status, error.body) from None
+            raise self._refused(error) from None
 
     async def refresh(self) -> None:
         """Ask the server anew what it has, and what of that is loaded, though its list be the same."""
         try:
             await self._probe(await self._listing())
         except RefusedError as error:
-            raise refused(self.name, error.status, error.body) from None
+            raise self._refused(error) from None
 
     def forget(self) -> None:
         """Have the server asked again what it is: it went away, and another may come back in its place."""
@@ -279,6 +280,11 @@ class OpenAIServer:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+
+    def _refused(self, error: RefusedError) -> BackendError:
+        if self._expect_list:
+            return refused_unasked(self.name, self.url, error.status, error.body)
+        return refused(self.name, error.status, error.body)
 
     async def _listing(self) -> Any:
         """Fetch the list of models, None where there is no such route. Raises RefusedError otherwise."""

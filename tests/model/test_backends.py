@@ -276,12 +276,15 @@ async def test_when_nothing_answers_both_reasons_are_said(
 async def test_the_usual_ports_are_looked_at_and_strangers_left_alone(make: MakeBackends) -> None:
     page = Refusal(200, "<html>my router</html>", "text/html")
     async with AsyncExitStack() as stack:
-        stranger, locked, server = [
-            await stack.enter_async_context(one)
-            for one in (ScriptedModelServer(), ScriptedModelServer(api_key="x"), ScriptedModelServer())
+        stranger, airplay, locked, server = [
+            await stack.enter_async_context(ScriptedModelServer(api_key=key))
+            for key in (None, None, "x", None)
         ]
         stranger.listing = page
-        ports = [int(one.url.split(":")[2].removesuffix("/v1")) for one in (stranger, locked, server)]
+        airplay.listing = Refusal(403, "")
+        ports = [
+            int(one.url.split(":")[2].removesuffix("/v1")) for one in (stranger, airplay, locked, server)
+        ]
         backends = make(local_ports=(1, *ports), api_key="sk-for-somebody-else")
         told = hear_switches(backends)
         assert await say(backends)
@@ -289,7 +292,7 @@ async def test_the_usual_ports_are_looked_at_and_strangers_left_alone(make: Make
         assert not told
         states = [(status.state, status.error) for status in await backends.status()]
         assert [state for state, _ in states] == ["down", "up", "standby"]
-        assert "MODEL_API_KEY" in states[0][1]
+        assert f"set MODEL_URLS={locked.url} and MODEL_API_KEY" in states[0][1], "the key alone goes nowhere"
         for one in (stranger, locked, server):
             assert "sk-for-somebody-else" not in str(one.requests)
 
