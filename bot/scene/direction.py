@@ -18,6 +18,7 @@ from bot.store import knowledge, log, scenes, turns
 from bot.store.records import Entry, EntryKind, Mode, Preferences, SceneRecord, SceneState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from random import Random
 
     from bot.scene.ports import Place
@@ -148,8 +149,9 @@ class Direction:
     async def end(self, scene: Scene) -> None:
         """End a scene: whoever is speaking stops, its webhooks go, its story stays."""
         await self._close(scene)
+        seen = dict.fromkeys([*scene.cast, *(stay.persona for stay in scene.stays)])
         with contextlib.suppress(HearthsideError):
-            await self._table.stage.leave(scene.place, self.faces(scene))
+            await self._table.stage.leave(scene.place, self._faces(seen))
 
     async def _close(self, scene: Scene) -> None:
         now = self._table.clock.now()
@@ -217,7 +219,7 @@ class Direction:
                 )
             lead = scene.record.lead if scene.record.lead in rest else rest[0]
             await self._recast(scene, rest, lead=lead, note=f"{persona.name} has left.")
-        await self._table.stage.leave(scene.place, [Speaker.of(persona)])
+        await self._leave(scene, persona)
         return persona
 
     async def set_lead(self, scene: Scene, name: str) -> Persona:
@@ -235,8 +237,13 @@ class Direction:
             note = f"{persona.name} is here now." + (f" {gone.name} has left." if gone else "")
             await self._recast(scene, cast, lead=persona.slug, note=note)
         if gone:
-            await self._table.stage.leave(scene.place, [Speaker.of(gone)])
+            await self._leave(scene, gone)
         return persona
+
+    async def _leave(self, scene: Scene, persona: Persona) -> None:
+        """Clear what a persona spoke with; where it may be speaking, that has time until the scene ends."""
+        if not scene.answering:
+            await self._table.stage.leave(scene.place, [Speaker.of(persona)])
 
     async def ask(self, scene: Scene, name: str | None) -> Persona:
         """Have a persona of the scene (its lead, if none is named) speak next."""
@@ -322,7 +329,10 @@ class Direction:
 
     def faces(self, scene: Scene) -> list[Speaker]:
         """Give the faces of a scene's cast."""
-        present = (self._table.personas.get(slug) for slug in scene.cast)
+        return self._faces(scene.cast)
+
+    def _faces(self, slugs: Iterable[str]) -> list[Speaker]:
+        present = (self._table.personas.get(slug) for slug in slugs)
         return [Speaker.of(persona) for persona in present if persona]
 
     def _leaving(self, scene: Scene, name: str) -> Persona:

@@ -199,6 +199,20 @@ async def test_the_doctor_finds_everything_well_and_says_what_is_not(
     assert "Did you mean 'voice'?" in out
 
 
+async def test_the_doctor_is_not_content_with_the_cpu_model_where_a_server_is_meant_to_answer(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    away = Settings(
+        discord_api_url=table.api_url,
+        database_url=f"sqlite:///{table.database.as_posix()}",
+        model_urls=(model.url,),
+    )
+    await model.stop()
+    [line] = [line for line in as_text(await examine(away)).splitlines() if " model: " in line]
+    assert line.startswith("✗ model: The bundled CPU model answers. ✗ The model server at 127.0.0.1")
+    assert "connection refused; is it running?" in line
+
+
 async def test_the_doctor_tries_the_embedding_model(table: Tabletop, model: ScriptedModelServer) -> None:
     async def found(**chosen: Any) -> str:
         settings = Settings(
@@ -262,3 +276,22 @@ async def test_of_two_who_command_the_same_at_once_one_is_told_that_it_is_done(
         await table.at_rest()
     assert len(table.query("SELECT 1 FROM scenes")) == 1
     assert len(model.answers) == 1
+
+
+async def test_who_is_sent_away_in_mid_sentence_finishes_it_in_the_same_message(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    more = asyncio.Event()
+    async with table.bot(model.url):
+        await table.start_scene()
+        model.script.append(Answer("The door is open. Behind it, dark.", gate=more, gate_after=4))
+        said = await table.says(table.ann, "I open the door.")
+        half = await table.begins("The door is open.", since=said.cursor)
+        await table.command("persona set", {"persona": "marta"})
+        more.set()
+        await table.shows("The door is open. Behind it, dark.", since=said.cursor)
+        await table.at_rest()
+        assert half.content == "The door is open. Behind it, dark."
+        assert [name for name, _ in table.spoken()].count("The Narrator") == 2  # the opening and the answer
+        await table.command("scene end")
+        assert not table.guild_webhooks()
