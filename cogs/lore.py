@@ -101,7 +101,9 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="What
         await interaction.followup.send(fitting([_book_line(record), *(lines or [nothing])]), ephemeral=True)
 
     @app_commands.command(name="import", description="Bring a lorebook: a World Info, V3 or card file")
-    @app_commands.describe(file="A JSON file", name="What to call it; left out, what it calls itself")
+    @app_commands.describe(
+        file="A JSON file, or a card as PNG or CHARX", name="What to call it; left out, what it calls itself"
+    )
     async def import_(  # noqa: D102
         self, interaction: Interaction, file: discord.Attachment, name: app_commands.Range[str, 1, 80] = ""
     ) -> None:

@@ -14,7 +14,8 @@ from bot.persona.cards.card import new_card
 from bot.persona.cards.document import CardError
 from bot.persona.cards.files import CardFile, Format, own_format, require_size, write
 from bot.persona.persona import clean_text
-from cogs.choices import among, may_manage
+from bot.scene.lorebooks import notes_on_own
+from cogs.choices import among, fitting, may_manage
 from cogs.persona_forms import FIELDS, CardForm, Sure, attached
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ class CardCommands(commands.Cog):
         data = await _fetched(card)
         arrival = await self._personas.bring(guild_id, data, interaction.user.id, replacing=replace)
         await interaction.followup.send(embed=_told(arrival))
+        written = (await self._personas.card_file(arrival.persona)).card
+        if lore := await asyncio.to_thread(notes_on_own, written.data.get("character_book")):
+            await interaction.followup.send(fitting(lore), ephemeral=True)  # lore holds secrets
 
     @app_commands.command(description="Get a character as a card that other programs read, too")
     @app_commands.describe(persona="Whom to export", format="PNG shows a picture; CHARX is a V3 archive")

@@ -8,8 +8,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bot.documents import dumped
+from bot.documents import Json, dumped
 from bot.errors import TableError
+from bot.persona.cards import charx, files, png
 from bot.persona.persona import clean_name, fold
 from bot.prompt.lore import formats
 from bot.prompt.lore.document import LOREBOOK
@@ -280,16 +281,42 @@ def _new_document(entry: LoreEntry, book: LorebookRecord, rows: Sequence[LoreRow
     return (str(number) if keyed else None), dumped(document).decode()
 
 
+def notes_on_own(document: Any) -> tuple[str, ...]:
+    """Say what is not used of the book inside a character's card, which is None where there is none."""
+    if not document:
+        return ()
+    if not isinstance(document, dict):
+        return ("Its lorebook cannot be read.",)
+    try:
+        file = formats.parsed(document)
+    except LoreError as error:
+        return (f"Its lorebook is not used. {error}",)
+    return tuple(f"In its lorebook: {note}" for note in _notes(file))
+
+
 def _unpacked(data: bytes) -> tuple[LoreFile, list[tuple[str | None, str]], str, tuple[str, ...]]:
     """Read a file, write down its parts for the store, and say what of it is not used."""
-    file = formats.parsed(LOREBOOK.read(data))
+    file = formats.parsed(_document(data))
     keys = file.keys or (None,) * len(file.entries)
     documents = [(key, dumped(source).decode()) for key, source in zip(keys, file.entries, strict=True)]
-    read = (formats.entry_of(source, file.format, "") for source in file.entries)
+    return file, documents, dumped(file.frame).decode(), _notes(file)
+
+
+def _document(data: bytes) -> Json:
+    """Read a lorebook's JSON, or that of the card in a picture or archive."""
+    if data.startswith((png.SIGNATURE, charx.SIGNATURE)):
+        return files.read(data).card.document
+    return LOREBOOK.read(data)
+
+
+def _notes(file: LoreFile) -> tuple[str, ...]:
+    read = [formats.entry_of(source, file.format, "") for source in file.entries]
     refused = [(entry.label, key) for entry, key in unusable(read)]
     notes = [
         f"{label}: the key “{key.written[:60]}” is not used, {key.problem}." for label, key in refused[:5]
     ]
     if len(refused) > 5:
-        notes.append(f"So are {len(refused) - 5} more keys; /lore list marks them.")
-    return file, documents, dumped(file.frame).decode(), tuple(notes)
+        notes.append(f"So are {len(refused) - 5:,} more keys; /lore list marks those of a server's book.")
+    if empty := sum(not entry.content.strip() for entry in read):
+        notes.append(f"Without a text, and so never told: {empty:,} of its entries.")
+    return tuple(notes)

@@ -284,3 +284,42 @@ async def test_one_who_was_deleted_between_two_evenings_can_be_taken_out_of_the_
         assert removed.content == f"**{oda}** leaves the scene."
         status = await table.command("scene status")
         assert "Marta (leads)" in str(status.embeds or status.content)
+
+
+async def test_who_brings_a_card_is_told_what_of_its_lore_is_not_used(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    books: list[tuple[Any, str]] = [
+        ({"entries": [None]}, "Its lorebook is not used. Entry 1 of this lorebook is no object."),
+        ({"entries": [{}] * 10_001}, "Its lorebook is not used. This lorebook has 10,001 entries;"),
+        ([1], "Its lorebook cannot be read."),
+        (
+            {"entries": [{"keys": ["/(?=rope)/"], "comment": "Rope"}]},
+            "In its lorebook: Rope: the key “/(?=rope)/” is not used, it looks ahead or behind,",
+        ),
+    ]
+    async with table.bot(model.url):
+        for place, (book, said) in enumerate(books):
+            data = {**V2["data"], "name": f"Oda {place}", "character_book": book}
+            since = table.room.cursor
+            shown = await bring(table, as_json({**V2, "data": data}), "oda.json")
+            assert not shown.ephemeral
+            told = await table.begins(said, since=since)
+            assert told.ephemeral, "lore holds secrets"
+        assert told.content.endswith("In its lorebook: Without a text, and so never told: 1 of its entries.")
+        lorebook = await bring(table, b'{"entries": {}}')
+        assert lorebook.content == "⚠ This is a lorebook and no character card. /lore import brings it."
+
+
+async def test_the_lore_in_a_picture_of_a_card_can_be_brought_alone(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    archive = as_zip({"card.json": as_json({**V3, "data": V2["data"]})})
+    async with table.bot(model.url):
+        for name, data in {"picture.png": CARD_PNG, "archive.charx": archive}.items():
+            brought = await table.command("lore import", {"file": Upload(name, data)})
+            assert brought.content.startswith(f"“{name.partition('.')[0]}” is here, with 1 entries.")
+        tried = await table.command("lore test", {"text": "The tide!"})
+        assert tried.content.startswith("**2** would be told now:")
+        refused = await table.command("lore import", {"file": Upload("face.png", as_png())})
+        assert refused.content.startswith("⚠ There is no character card in this picture.")

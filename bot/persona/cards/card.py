@@ -18,6 +18,8 @@ from bot.persona.cards.document import CardError
 V2, V3 = "chara_card_v2", "chara_card_v3"
 NEWEST = {2: 2.0, 3: 3.0}  # the spec_version that is known of each
 
+LOREBOOK = "/lore import brings it."
+
 _SPEC = re.compile(r"chara_card_v(\d{1,4})")
 _V1_TEXTS = ("description", "personality", "scenario", "first_mes", "mes_example")
 
@@ -86,7 +88,7 @@ def card_of(document: Json) -> Card:
     elif isinstance(document.get("data"), dict):
         notes = ["It does not say which version it is; read as V2."]
     elif "entries" in document:
-        raise CardError("This is a lorebook and no character card.")
+        raise CardError("This is a lorebook and no character card.", hint=LOREBOOK)
     elif any(key in document for key in _V1_TEXTS):
         notes = []
     else:
@@ -118,7 +120,7 @@ def _spec_notes(document: Json) -> list[str]:
     if number is None:
         shown = str(document["spec"])[:40]
         if shown.startswith("lorebook"):
-            raise CardError("This is a lorebook and no character card.")
+            raise CardError("This is a lorebook and no character card.", hint=LOREBOOK)
         raise CardError(f"This says it is a “{shown}”, which is no character card.")
     if not isinstance(document.get("data"), dict):
         raise CardError(f"This card says it is V{number}, but its fields are missing (“data”).")
