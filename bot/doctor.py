@@ -146,18 +146,20 @@ def _schema_version(path: Path) -> str:
 
 async def _backend(settings: Settings) -> Check:
     from bot.app import make_backends  # noqa: PLC0415  # after the cheap checks: 0.6 s
+    from bot.model.failures import sentence  # noqa: PLC0415
     from bot.scene.reports import backend_line  # noqa: PLC0415
 
     backends = make_backends(settings, SystemClock())
     backends.start()
     try:
         backend = await backends.choose(scene_key=0)
-        lines = [backend_line(status) for status in await backends.status()]
+        standing = await backends.status()
     except HearthsideError as error:
         return Check("model", ok=False, detail=str(error.args[0]), hint=error.hint)
     finally:
         await backends.aclose()
-    return Check("model", ok=True, detail=f"{backend.name} answers. {' '.join(lines)}")
+    detail = " ".join([f"{sentence(backend.name)} answers.", *map(backend_line, standing)])
+    return Check("model", ok=all(status.state != "down" for status in standing), detail=detail)
 
 
 async def _embedding(settings: Settings) -> Check:
