@@ -8,6 +8,8 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.persona.macros import Macros, expand
+from bot.persona.persona import PLAYER, in_words_of
 from cogs.choices import among, fitting, may_direct, may_manage
 from cogs.persona_cards import CardCommands
 
@@ -24,6 +26,7 @@ else:
     Interaction = discord.Interaction
 
 SHOWN_CHARACTERS = 1500
+ABOUT_CHARACTERS = 500  # of which a list shows the first sentence
 NOBODY = "There are no personas. Put a .toml file into the personas folder."
 
 
@@ -75,11 +78,12 @@ class PersonaCommands(
     @app_commands.describe(persona="Whom to show")
     async def show(self, interaction: Interaction, persona: str) -> None:  # noqa: D102
         one = self._direction.persona(persona, interaction.guild_id)
-        embed = discord.Embed(title=one.name, description=one.description[:SHOWN_CHARACTERS])
-        if one.voice:
-            embed.add_field(name="Voice", value=one.voice[:1000], inline=False)
-        if one.greeting:
-            embed.add_field(name="Greeting", value=one.greeting[:1000], inline=False)
+        said = in_words_of(one, _named(one))
+        embed = discord.Embed(title=one.name, description=said.description[:SHOWN_CHARACTERS])
+        if said.personality:
+            embed.add_field(name="Voice", value=said.personality[:1000], inline=False)
+        if greeting := expand(one.greeting, said):
+            embed.add_field(name="Greeting", value=greeting[:1000], inline=False)
         embed.add_field(name="Talkativeness", value=f"{one.talkativeness:.0%}")
         if one.model:
             embed.add_field(name="Model", value=one.model)
@@ -111,7 +115,13 @@ class PersonaCommands(
         return among([(one.name, one.slug) for one in self._personas.all()], current)
 
 
+def _named(persona: Persona) -> Macros:
+    """Put names in the place of macros for people who read what is written about a character."""
+    return Macros(persona.name, PLAYER)
+
+
 def _line(persona: Persona, *, here: bool) -> str:
     mark = " (here)" if here else ""
-    about = persona.description.split(". ")[0].replace("\n", " ")[:120]
+    description = expand(persona.description[:ABOUT_CHARACTERS], _named(persona))
+    about = description.split(". ")[0].replace("\n", " ")[:120]
     return f"**{persona.name}** `{persona.slug}`{mark}: {about}"

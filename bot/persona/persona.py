@@ -29,6 +29,7 @@ URL_CHARACTERS = 2048
 EXAMPLE_CHARACTERS = 1_600  # of a card in the prompt; about 400 tokens
 PLAYER = "Player"  # what a card calls whoever plays: the same for everybody at the table
 
+_BLANK = frozenset(" \u115f\u1160\u2800\u3164\uffa0")  # letters and signs that are drawn as nothing
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -141,12 +142,13 @@ def fold(name: str) -> str:
 
 
 def clean_name(text: str) -> str:
-    """Make a name that can stand before a line of talk: one line, nothing invisible, 80 characters at most.
+    """Make a name that can stand before a line of talk: one line, nothing unshowable, 80 characters at most.
 
-    May give an empty string.
+    May give an empty string: for a text of which nothing can be seen, too.
     """
     shown = "".join(" " if _unshowable(character) or character == ":" else character for character in text)
-    return " ".join(shown.split())[:NAME_CHARACTERS].rstrip()
+    name = " ".join(shown.split())[:NAME_CHARACTERS].rstrip()
+    return "" if all(map(_invisible, name)) else name
 
 
 def clean_text(text: str) -> str:
@@ -170,6 +172,10 @@ def _example_lines(persona: Persona, room: int) -> Iterator[str]:
 def _is_plain(text: str) -> bool:
     """Tell quickly of most texts that nothing in them is unshowable."""
     return text.replace("\n", "").replace("\t", "").isprintable()
+
+
+def _invisible(character: str) -> bool:
+    return unicodedata.category(character) in {"Cf", "Mn"} or character in _BLANK
 
 
 def _unshowable(character: str) -> bool:

@@ -323,3 +323,13 @@ async def test_the_lore_in_a_picture_of_a_card_can_be_brought_alone(
         assert tried.content.startswith("**2** would be told now:")
         refused = await table.command("lore import", {"file": Upload("face.png", as_png())})
         assert refused.content.startswith("⚠ There is no character card in this picture.")
+
+
+async def test_people_read_names_where_a_card_has_macros(table: Tabletop, model: ScriptedModelServer) -> None:
+    async with table.bot(model.url):
+        await bring(table, CARD_PNG)
+        (shown,) = (await table.command("persona show", {"persona": "oda"})).embeds
+        assert shown["description"].startswith("Oda mends nets by the harbour.")
+        assert shown["fields"][0]["value"] == "*Oda does not look up.* Mind the rope, Player."
+        listed = (await table.command("persona list")).content
+        assert "**Oda** `oda.1`: Oda mends nets by the harbour." in listed

@@ -127,6 +127,12 @@ def test_any_text_can_be_cleaned_into_a_name(text: str) -> None:
         assert names(Persona("x", name)) == (name,)
 
 
+@pytest.mark.parametrize("text", ["\u200b", "\u2060 \u3164", "\ufe0f\u200d", "\u2800"])
+def test_a_name_of_which_nothing_can_be_seen_is_none(text: str) -> None:
+    assert not clean_name(text)
+    assert clean_name(f"{text}Marta").endswith("Marta")
+
+
 def test_names_are_compared_without_case_width_or_spacing() -> None:
     assert fold("  Sister\tILSE ") == fold("sister ilse")
     assert fold("\uff2d\uff41rta") == fold("marta")
