@@ -15,7 +15,7 @@ from bot.scene.ports import Speaker
 from bot.scene.scene import Scene
 from bot.scene.wording import passing
 from bot.store import knowledge, log, scenes, turns
-from bot.store.records import Entry, EntryKind, Mode, Preferences, SceneRecord, SceneState
+from bot.store.records import Entry, EntryKind, Mode, Preferences, ReplyState, SceneRecord, SceneState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -160,12 +160,21 @@ class Direction:
                 await self._change(scene, state=SceneState.ENDED, ended_at=now)
                 self._table.unseat(scene)
             await self._hush(scene)
+            await self._forget_unshown(scene)
             async with self._store.transaction() as tx:
                 for turn in scene.turns:
                     await turns.close(tx, turn.id, now)
                     if turn.whisper:
                         await knowledge.end_whisper(tx, turn.id)
         scene.turns.clear()
+
+    async def _forget_unshown(self, scene: Scene) -> None:
+        """Forget answers that were stored already when they were taken back from the channel."""
+        async with self._store.read() as connection:
+            open_turns = await turns.unfinished(connection, scene.id)
+        for reply in [reply for _, replies in open_turns for reply in replies]:
+            if reply.state is ReplyState.TOLD and reply.entry_id is not None:
+                await self._table.forget(scene, reply.entry_id)
 
     async def pause(self, scene: Scene) -> None:
         """Let the table talk among themselves: nothing said now belongs to the story."""

@@ -192,3 +192,21 @@ async def test_what_is_deleted_before_its_turn_has_come_is_not_answered(
     asked = [chat.body["messages"][-1]["content"] for chat in model.answers]
     assert len(asked) == 2
     assert "I follow her." in asked[1]
+
+
+async def test_an_answer_that_the_end_of_the_scene_takes_back_is_not_in_its_story(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    """It came whole and is stored, but the channel may not change again so soon to show the rest of it."""
+    more = asyncio.Event()
+    async with table.bot(model.url):
+        await table.start_scene()
+        model.script.append(Answer("The door is open. Behind it, dark.", gate=more, gate_after=4))
+        said = await table.says(table.ann, "I open the door.")
+        await table.begins("The door is open.", since=said.cursor)
+        more.set()
+        await table.until(lambda: bool(table.query("SELECT 1 FROM entries WHERE kind = 'answer'")))
+        await table.command("scene end")
+    assert all(not text.startswith("The door is open.") for _, text in table.spoken())
+    assert not table.query("SELECT 1 FROM entries WHERE kind = 'answer'")
+    assert table.stored() == ["I open the door."]
