@@ -177,7 +177,8 @@ def _read(answer: Answered) -> list[str]:
     window = answer.record.window
     lines = [f"{_entries(len(window))} of the story"]
     if answer.left_out:
-        lines.append(f"{_entries(answer.left_out)} before them had been cut")
+        unread = f"{_entries(answer.left_out)} before them cut, or not known to {answer.entry.speaker}"
+        lines.append(unread)
     if gone := len(window) - len(answer.read):
         lines.append(f"{_entries(gone)} of them were deleted since")
     return lines
