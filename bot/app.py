@@ -6,6 +6,7 @@ import contextlib
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
+import aiohttp
 import discord
 import structlog
 
@@ -67,6 +68,9 @@ if TYPE_CHECKING:
     from bot.memory.embedding import Embedder
     from bot.settings import Settings
 
+_DISCORD_AWAY = (aiohttp.ClientError, TimeoutError, discord.DiscordServerError, discord.NotFound)
+"""What comes of it where there is no network yet at the start, or the address is another's."""
+
 
 async def run(settings: Settings) -> None:
     """Run the bot until it is stopped.
@@ -97,6 +101,11 @@ async def _run(settings: Settings, *, listen: bool) -> None:
                 "Discord refused the token.",
                 hint="Make a new one at https://discord.com/developers/applications > Bot > Reset Token "
                 "and put it into .env as DISCORD_TOKEN.",
+            ) from None
+        except _DISCORD_AWAY as error:
+            raise SetupError(
+                f"Discord does not answer at {settings.discord_api_url} ({type(error).__name__}).",
+                hint="Check the network, and DISCORD_API_URL if you set it.",
             ) from None
 
 

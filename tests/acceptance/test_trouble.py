@@ -46,6 +46,16 @@ async def test_a_token_that_discord_refuses(table: Tabletop) -> None:
     assert "Traceback" not in out
 
 
+async def test_without_a_network_the_bot_says_so_and_ends(table: Tabletop) -> None:
+    code, out = await hearthside(
+        "run", DISCORD_TOKEN=table.application.token, DISCORD_API_URL="http://127.0.0.1:9",
+        DATABASE_URL=f"sqlite:///{table.database.as_posix()}",
+    )  # fmt: skip
+    assert code == 2
+    assert "Discord does not answer at http://127.0.0.1:9/api/v10 (ClientConnectorError). Check the" in out
+    assert "Traceback" not in out
+
+
 async def test_a_database_of_a_newer_version_is_left_alone(table: Tabletop) -> None:
     with closing(sqlite3.connect(table.database)) as database:
         database.execute("CREATE TABLE alembic_version (version_num TEXT)")
