@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 from contextlib import asynccontextmanager, closing
 from dataclasses import asdict, dataclass
@@ -120,7 +121,11 @@ def _permissions(servers: list[dict[str, Any]], application_id: str) -> Check:
 def _database(settings: Settings) -> Check:
     path = settings.database_path
     if not path.exists():
-        return Check("database", ok=True, detail=f"{path} will be made at the first start.")
+        there = next(folder for folder in path.parents if folder.exists())
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+            return Check("database", ok=True, detail=f"{path} will be made at the first start.")
+        hint = "Give the bot's user a folder to write to, or point DATABASE_URL elsewhere."
+        return Check("database", ok=False, detail=f"{path} cannot be made.", hint=hint)
     try:
         version = _schema_version(path)
     except sqlite3.Error as error:

@@ -213,6 +213,16 @@ async def test_the_doctor_is_not_content_with_the_cpu_model_where_a_server_is_me
     assert "connection refused; is it running?" in line
 
 
+async def test_the_doctor_says_where_no_database_can_be_made(table: Tabletop) -> None:
+    (table.folder / "notes.txt").write_text("a file, and no folder")
+    away = Settings(
+        discord_api_url=table.api_url, database_url=f"sqlite:///{(table.folder / 'notes.txt/x').as_posix()}"
+    )
+    [line] = [line for line in as_text(await examine(away)).splitlines() if " database: " in line]
+    assert line.startswith("✗ database: ")
+    assert "point DATABASE_URL elsewhere" in line
+
+
 async def test_the_doctor_tries_the_embedding_model(table: Tabletop, model: ScriptedModelServer) -> None:
     async def found(**chosen: Any) -> str:
         settings = Settings(
