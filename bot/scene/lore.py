@@ -144,7 +144,8 @@ class SceneLore:
         said: str | None = None,
         audience: str | None = None,
     ) -> Circumstances:
-        memory = await self._counted(scene)
+        memory = await self._memory(scene)
+        count, answers = await self._counted(scene, keep=said is None)
         entries = scene.window.entries
         if persona:
             entries = visible(entries, persona.slug, persona.narrator, scene.stays)
@@ -159,8 +160,8 @@ class SceneLore:
             budget=memory.context // BUDGET_SHARE,
             tokens=self._tokens,
             rng=self._rng,
-            count=memory.messages,
-            answers=memory.answers,
+            count=count,
+            answers=answers,
             names=_folded(persona, lambda one: (*names(one), one.slug)),
             tags=_folded(persona, lambda one: one.tags),
             greeting=0,
@@ -178,18 +179,23 @@ class SceneLore:
             memory = self._memories.setdefault(scene, _Memory(fired))
         return memory
 
-    async def _counted(self, scene: Scene) -> _Memory:
-        """Count the messages that came since they were counted last. Nobody may speak meanwhile."""
+    async def _counted(self, scene: Scene, *, keep: bool) -> tuple[int, int]:
+        """Count the messages so far, and those of the cast among them. Nobody may speak meanwhile.
+
+        Do not `keep` the count while an answer may be on its way: that one has its place already, and comes to
+        stand before what was counted.
+        """
         memory = await self._memory(scene)
         entries = scene.window.entries
         last = entries[-1].seq if entries else 0
-        if last > memory.counted_to:
-            async with self._store.read() as connection:
-                messages, answers = await stored.messages_in(connection, scene.id, memory.counted_to)
-            memory.messages += messages
-            memory.answers += answers
-            memory.counted_to = last
-        return memory
+        if last <= memory.counted_to:
+            return memory.messages, memory.answers
+        async with self._store.read() as connection:
+            messages, answers = await stored.messages_in(connection, scene.id, memory.counted_to)
+        messages, answers = memory.messages + messages, memory.answers + answers
+        if keep:
+            memory.messages, memory.answers, memory.counted_to = messages, answers, last
+        return messages, answers
 
     def _standing(self, scene: Scene, lore: Lore, context_length: int) -> list[Fired]:
         return standing(lore, context_length // BUDGET_SHARE, self._tokens, self._steady(scene))

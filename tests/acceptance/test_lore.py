@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -231,6 +232,31 @@ async def test_what_two_characters_wake_is_told_before_each(
         await table.shows("He drowned.", since=said.cursor)
         await table.at_rest()
     assert prompts(model)[1][-1]["content"] == "[The founder's name was Odo.]\n[Tobin Quill answers.]"
+
+
+async def test_a_look_at_lore_while_somebody_answers_does_not_lose_that_answer(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    gate = asyncio.Event()
+    model.script.append(Answer(gate=gate))
+    young = {"entries": {"0": {"key": ["gong"], "content": "Old.", "delay": 50}}}
+
+    async def counted() -> str:
+        tried = await table.command("lore test", {"text": "gong"})
+        return tried.content.rpartition("; ")[2]
+
+    async with table.bot(model.url):
+        await bring(table, young)
+        await table.start_scene()
+        said = await table.says(table.ann, "I listen.")
+        await model.wait_for_chats(1)
+        await table.says(table.bob, "I listen, too.")
+        await table.until(lambda: len(table.stored()) == 2)
+        assert await counted() == "3 of 50 messages"
+        gate.set()
+        await table.shows(TEXT, since=said.cursor)
+        await table.at_rest()
+        assert await counted() == "5 of 50 messages", "the opening, two players, two answers"
 
 
 async def test_bad_books_are_refused_in_under_a_second_and_whole(
