@@ -182,8 +182,8 @@ class SceneLore:
     async def _counted(self, scene: Scene, *, keep: bool) -> tuple[int, int]:
         """Count the messages so far, and those of the cast among them. Nobody may speak meanwhile.
 
-        Do not `keep` the count while an answer may be on its way: that one has its place already, and comes to
-        stand before what was counted.
+        Do not `keep` the count while an answer may be on its way: that one has its place already, and comes
+        to stand before what was counted.
         """
         memory = await self._memory(scene)
         entries = scene.window.entries
