@@ -273,3 +273,14 @@ def test_the_other_settings_stay_as_they_are(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="cannot be changed") as caught:
         point_at(model, tmp_path / "no folder" / ".env")
     assert "CPU_MODEL=" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.gguf", "Bob's model.gguf", "#1 $HOME.gguf", "plain.gguf", "'quoted'.gguf"]
+)
+def test_the_bot_reads_the_path_that_was_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CPU_MODEL", raising=False)
+    point_at(tmp_path / name, tmp_path / ".env")
+    assert load_settings(tmp_path / ".env").cpu_model == tmp_path / name

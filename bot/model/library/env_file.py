@@ -14,7 +14,8 @@ _LINE = re.compile(r"^[ \t]*(?:export[ \t]+)?CPU_MODEL[ \t]*=.*$", re.MULTILINE)
 def line_for(model: Path) -> str:
     """Give the line that points at a model: its full path, with slashes that every system reads."""
     path = model.absolute().as_posix()
-    return f"CPU_MODEL='{path}'" if re.search(r"[\s#\"$]", path) else f"CPU_MODEL={path}"
+    quoted = path.replace("\\", r"\\").replace("'", r"\'")
+    return f"CPU_MODEL='{quoted}'" if re.search(r"[\s#\"'$]", path) else f"CPU_MODEL={path}"
 
 
 def point_at(model: Path, env_file: Path) -> None:
