@@ -58,7 +58,7 @@ class ModelSwaps(commands.Cog):
         aim: app_commands.Range[str, 1, 100] = "",
         dry_run: bool = False,
     ) -> None:
-        chosen = None if model == DEFAULT else model
+        chosen = None if model.strip() == DEFAULT else model.strip()
         if dry_run:
             await interaction.response.defer(ephemeral=True, thinking=True)
             lines = await self._swaps.foresee(self._aim(interaction, aim), chosen)
@@ -127,8 +127,8 @@ class ModelSwaps(commands.Cog):
 
     @set_.autocomplete("model")
     async def _models_there(self, _: Interaction, current: str) -> list[app_commands.Choice[str]]:
-        names = dict.fromkeys(offer.model.name for offer in await self._backends.models())
-        return among([(DEFAULT, DEFAULT), *((name, name) for name in names)], current)
+        offered = [offer.model.name for offer in await self._backends.models()]
+        return among([(name, name) for name in dict.fromkeys([DEFAULT, *offered])], current)
 
     @set_.autocomplete("aim")
     async def _aims(self, interaction: Interaction, current: str) -> list[app_commands.Choice[str]]:
@@ -141,7 +141,7 @@ class ModelSwaps(commands.Cog):
 
     @lora.autocomplete("adapter")
     async def _adapters_there(self, _: Interaction, current: str) -> list[app_commands.Choice[str]]:
-        names = [DEFAULT, NO_ADAPTER, *await self._adapters.names()]
+        names = dict.fromkeys([DEFAULT, NO_ADAPTER, *await self._adapters.names()])
         return among([(name, name) for name in names], current)
 
     def _speakers(self, interaction: Interaction) -> list[tuple[str, str]]:

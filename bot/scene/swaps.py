@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ITS_OWN = "the server's own choice"
 UNKNOWN_CONTEXT = "Its context is not known before it is loaded."
+UNTOLD_CONTEXT = "Its server does not tell its context: CONTEXT_LENGTH in .env can."
 UNKNOWN_COST = "What that costs in memory is not known: the server does not say where the model's files are."
 
 
@@ -89,7 +90,8 @@ class Swaps:
         lines = [f"If **{name}** answered ({offer.backend}); nothing has been changed:", _readiness(offer)]
         context = await self._context(offer)
         if context is None:
-            return [*lines, UNKNOWN_CONTEXT]
+            asleep = offer.model.loaded is False
+            return [*lines, UNKNOWN_CONTEXT if asleep else UNTOLD_CONTEXT]
         cost = await self._cost(offer, context)
         lines.append(
             f"Its context of {context:,} tokens: {cost}."

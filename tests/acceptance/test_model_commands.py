@@ -101,6 +101,20 @@ async def test_what_would_fall_out_of_a_smaller_window_is_said_and_nothing_is_ch
     assert set(models(table)) == {"scripted"}
 
 
+async def test_a_plain_server_is_asked_for_what_it_lists_however_it_is_typed(table: Tabletop) -> None:
+    async with ScriptedModelServer(models=("default", "large")) as model, table.bot(model.url):
+        await table.start_scene()
+        offered = await table.room.autocomplete(
+            table.ann, table.campaign, "model set", {"model": "def"}, focused="model"
+        )
+        assert offered == [("default", "default")]
+        foreseen = await table.command("model set", {"model": "large", "dry_run": True})
+        assert "It can answer at once." in foreseen.content
+        assert "Its server does not tell its context: CONTEXT_LENGTH in .env can." in foreseen.content
+        chosen = await table.command("model set", {"model": " large "})
+        assert chosen.content == "From the next turn on, **large** answers in “The Drowned Bell”."
+
+
 async def test_a_server_that_swaps_the_whole_model_is_seen_to_load_and_the_scene_waits_for_it(
     table: Tabletop,
 ) -> None:
