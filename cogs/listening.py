@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -41,10 +42,10 @@ NO_SCENE = "Nobody is playing here. `/scene start` opens a scene; `/help` shows 
 
 @dataclass(slots=True)
 class Behind:
-    """A channel whose scene has yet to be told what it missed; `held` are the messages that came since."""
+    """A channel whose scene has yet to be told what it missed; `held` is the first message since then."""
 
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
-    held: set[int] = field(default_factory=set)
+    held: int | None = None
 
 
 class Listening(commands.Cog):
@@ -116,24 +117,25 @@ class Listening(commands.Cog):
     async def _catch_up(self, scene: Scene) -> None:
         place = scene.place
         channel = self._client.get_partial_messageable(place.channel_id, guild_id=place.guild_id)
+        behind = self._behind.get(place.channel_id)
+        held = behind.held if behind else None
         try:
-            await self._absence.make_up(scene, ChannelHistory(channel, self._channel_message))
+            await self._absence.make_up(scene, ChannelHistory(channel, partial(self._read, held=held)))
         except UNREADABLE as error:
             self._log.warning("history_unreadable", channel=place.channel_id, error=str(error))
 
-    async def _in_turn(self, channel_id: int, message_id: int = 0) -> None:
+    async def _in_turn(self, channel_id: int, message_id: int | None = None) -> None:
         """Wait until a channel's scene was told what it missed: what comes in now came after that."""
         if behind := self._behind.get(channel_id):
-            behind.held.add(message_id)
+            behind.held = behind.held or message_id
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LONGEST_HOLD):
                     await behind.caught_up.wait()
 
-    def _channel_message(self, message: discord.Message) -> ChannelMessage:
-        """Tell what stands in a channel. Of what is held, the waiting event knows more than the history."""
-        behind = self._behind.get(message.channel.id)
-        held = behind is not None and message.id in behind.held
-        if held or not _is_a_members(message) or self._is_hidden(message):
+    def _read(self, message: discord.Message, held: int | None) -> ChannelMessage:
+        """Tell what stands in a channel. From what is held on, events know more than the history."""
+        is_held = held is not None and message.id >= held
+        if is_held or not _is_a_members(message) or self._is_hidden(message):
             return ChannelMessage(message.id)
         edited_at = message.edited_at.timestamp() if message.edited_at else None
         return ChannelMessage(message.id, self._said(message), edited_at)

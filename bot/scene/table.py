@@ -16,7 +16,7 @@ from bot.scene.patience import Patience
 from bot.scene.scene import LONGEST_WAIT, Scene, Turn
 from bot.scene.speakers import Candidate, who_answers
 from bot.store import knowledge, log, scenes, turns
-from bot.store.records import Entry, EntryKind, Reply, ReplyState, SceneRecord, SceneState
+from bot.store.records import Entry, EntryKind, Reply, ReplyState, SceneRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 PLAYER_NAME_CHARACTERS = 32
 NAMELESS = "Someone"
+# How long what is being stored is waited for at the end, in seconds.
+LAST_WORDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Table:
         self._rng = rng
         self._patience = Patience(stage, clock)
         self._scenes: dict[int, Scene] = {}
+        self._closed = False
         self._log = structlog.get_logger("hearthside.table")
 
     # -- scenes -------------------------------------------------------------------------------------------
@@ -137,11 +140,16 @@ class Table:
             return max(await log.last_message(connection, scene.id), scene.record.heard_from)
 
     async def aclose(self) -> None:
-        """Stop playing. What is promised stays promised and is kept after the next start."""
+        """Stop listening and playing: the next start reads in what is said now and gives what is promised."""
+        self._closed = True
         players = [scene.player for scene in self._scenes.values() if scene.player]
         for player in players:
             player.cancel()
         await asyncio.gather(*players, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS):
+                for scene in self.scenes():
+                    await scene.arrivals.acquire()  # what has begun to be stored is; nothing follows it
 
     # -- what is heard ------------------------------------------------------------------------------------
 
@@ -159,7 +167,7 @@ class Table:
         scene.saw_message(said.author_id)  # only now: it begins the turn, which the message is to be part of
         if not missed:
             self.wake(scene)
-            if not scene.turns:
+            if not (scene.turns or self._closed):
                 self._warming.soon(scene)
                 self._embedding.soon()
 
@@ -321,7 +329,8 @@ class Table:
 
     def wake(self, scene: Scene) -> None:
         """Play the turns that a scene has promised, unless that is going on."""
-        if scene.turns and scene.listening and (scene.player is None or scene.player.done()):
+        idle = scene.player is None or scene.player.done()
+        if scene.turns and scene.listening and idle and not self._closed:
             scene.player = asyncio.create_task(self._play(scene), name=f"scene {scene.id}")
 
     async def _play(self, scene: Scene) -> None:
@@ -393,8 +402,3 @@ class Table:
         cast = (self.personas.get(slug) for slug in scene.cast)
         taken = {fold(known) for one in cast if one for known in names(one)}
         return f"{clean} (player)" if fold(clean) in taken else clean
-
-
-def is_open(record: SceneRecord) -> bool:
-    """Tell whether a scene is played or paused."""
-    return record.state is not SceneState.ENDED

@@ -210,3 +210,28 @@ async def test_an_answer_that_the_end_of_the_scene_takes_back_is_not_in_its_stor
     assert all(not text.startswith("The door is open.") for _, text in table.spoken())
     assert not table.query("SELECT 1 FROM entries WHERE kind = 'answer'")
     assert table.stored() == ["I open the door."]
+
+
+async def test_what_is_said_while_the_bot_stops_is_answered_after_its_next_start(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    """An answer is on its way to a channel that has to wait; it is not given again."""
+    wait = {"message": "You are being rate limited.", "retry_after": 0.4, "global": False, "code": 0}
+    async with table.bot(model.url) as bot:
+        await table.start_scene()
+        table.room.fail_next("POST", "/webhooks/{webhook_id}", status=429, json=wait)
+        await table.says(table.ann, "I open the door.")
+        await table.until(lambda: bool(table.query("SELECT 1 FROM entries WHERE kind = 'answer'")))
+        stopped = asyncio.create_task(bot.stop(print))
+        await asyncio.sleep(0)
+        await table.says(table.bob, "I follow her.")
+        await stopped
+    assert "Traceback" not in table.log()
+
+    async with table.bot(model.url):
+        await table.until(lambda: len(table.stored()) == 2)
+        await table.at_rest()
+    assert table.stored() == ["I open the door.", "I follow her."]
+    assert table.query("SELECT text FROM entries WHERE kind = 'answer'") == [(TEXT,)] * 2
+    assert [text for _, text in table.spoken()].count(TEXT) == 2
+    assert len(model.answers) == 2
