@@ -148,11 +148,11 @@ class CpuServer:
 
     async def stop(self) -> None:
         """End the child, also one that is just starting."""
-        if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.wait({self._starting})
-            if not self._starting.cancelled() and self._starting.exception() is None:
-                self._child = self._starting.result()
+        if (starting := self._starting) is not None:
+            starting.cancel()
+            await asyncio.wait({starting})
+            if not starting.cancelled() and starting.exception() is None:
+                self._child = starting.result()
             self._starting = None
         if self._child is not None:
             if self._slots and self._child.is_alive and not self._has_read_too_much:
@@ -198,8 +198,12 @@ class CpuServer:
 
     async def _restored(self, child: _Child) -> _Child:
         if self._slots:
-            with contextlib.suppress(OSError):
-                await self._slots.restore(child.endpoint.url, child.job)
+            try:
+                with contextlib.suppress(OSError):
+                    await self._slots.restore(child.endpoint.url, child.job)
+            except BaseException:
+                await child.end()
+                raise
         return child
 
     def _slots_folder(self) -> str:

@@ -71,6 +71,9 @@ class Fallback:
         if self._running is not None:
             await self._running.aclose()
         await self._cpu.stop()
+        async with self._one:  # a start that was under way has failed by now, or was over just before
+            if self._running is not None:
+                await self._running.aclose()
 
     @property
     def _name(self) -> str:

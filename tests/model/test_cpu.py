@@ -322,6 +322,16 @@ async def test_who_waits_long_sees_progress_and_may_leave(
         await patient
 
 
+async def test_who_waits_for_it_while_the_bot_stops_is_told_so(make: MakeServer, tiny_gguf: Path) -> None:
+    server = make(tiny_gguf)
+    waiting = asyncio.create_task(server.ensure())
+    await asyncio.sleep(0)  # now it waits
+    await server.stop()
+    with pytest.raises(BackendUnavailableError, match="is being stopped"):
+        await waiting
+    assert server.pid is None
+
+
 async def test_a_llama_server_binary_may_take_its_place(
     make: MakeServer, tmp_path: Path, tiny_gguf: Path
 ) -> None:
