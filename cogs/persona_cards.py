@@ -13,7 +13,7 @@ from bot.errors import TableError
 from bot.persona.cards.card import new_card
 from bot.persona.cards.document import CardError
 from bot.persona.cards.files import CardFile, Format, own_format, require_size, write
-from bot.persona.persona import clean_text
+from bot.persona.persona import clean_text, fold
 from bot.scene.lorebooks import notes_on_own
 from cogs.choices import among, fitting, may_manage
 from cogs.persona_forms import FIELDS, CardForm, Sure, attached
@@ -144,11 +144,10 @@ class CardCommands(commands.Cog):
             f"**{changed.name}** has been changed. Scenes play it so from the next turn on."
         )
         file = await _as_file(persona, before, own_format(before), limit=sent.filesize_limit)
-        await sent.followup.send(
-            "This is how it was before: `/persona import` with replace:True goes back.",
-            file=file,
-            ephemeral=True,
-        )
+        back = "`/persona import` with replace:True goes back."
+        if fold(changed.name) != fold(persona.name):  # it takes the place of its namesake
+            back = f"To go back, give {changed.name} the old name again first; then {back}"
+        await sent.followup.send(f"This is how it was before: {back}", file=file, ephemeral=True)
 
     def _brought(self, interaction: Interaction, name: str) -> Persona:
         one = self._direction.persona(name, interaction.guild_id)

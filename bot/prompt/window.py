@@ -103,8 +103,9 @@ def plan(
     """
     head, budget = fitted(head, context_length, wanted, counter, scale)
     if budget.room < int(context_length / scale) // LEAST_HISTORY_SHARE:
+        cast = "its character" if len(head.cards) == 1 else f"its {len(head.cards)} characters"
         raise HeadTooLongError(
-            f"The scene and its {len(head.cards)} characters take {budget.head} of the {context_length}"
+            f"The scene and {cast} take {budget.head} of the {context_length}"
             " tokens that the model can read, which leaves no room to play.",
             hint="Take a character out of the scene, shorten a card, or give the model a longer context.",
         )

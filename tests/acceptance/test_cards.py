@@ -233,7 +233,8 @@ async def test_no_form_loses_what_is_written(table: Tabletop, model: ScriptedMod
         opened = await form(table, "persona edit", {"persona": "oda"})
         assert opened.modal
         assert "description" not in {field.custom_id for field in opened.modal.fields}
-        await send(table, opened, name="Odo")
+        _, before = await send(table, opened, 2, name="Odo")
+        assert "give Odo the old name again first; then `/persona import`" in before.content
         file = await table.command("persona export", {"persona": "odo", "format": "json"})
         assert json.loads(exported(file)) == {**V1, "name": "Odo", "description": long}
 
