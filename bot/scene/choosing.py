@@ -11,7 +11,7 @@ from bot.memory.lexical import AROUND
 from bot.memory.witnesses import audience, audience_of, knows, visible
 from bot.prompt.tokens import EstimatingCounter
 from bot.scene.knowledge import shortened
-from bot.store import recall
+from bot.store import recall, spaceless
 from bot.store.records import Entry, EntryKind
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Occasion:
 
     def has_own_words(self, entry: Entry) -> bool:
         """Tell whether an entry fits without those around it."""
-        text = entry.text.casefold()
+        text = spaceless.apart(entry.text).casefold()
         return sum(word in text for word in query.words(self.asked)) >= OWN_WORDS
 
 
