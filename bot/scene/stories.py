@@ -29,14 +29,14 @@ NO_PLACE = 0
 class _Known:
     """The summaries of one scene.
 
-    `all` are there, of which the prompts may tell those `in_place`. `told` is what they do tell, by persona.
-    `changes` are the places in the log whose entries changed, in the order in which they did. `texts` (by id)
-    and `views` have been read, and stand while nothing changes.
+    `all` are there, of which the prompts may tell those `in_place`. `told` is what they do tell, by persona
+    and by who was there when. `changes` are the places in the log whose entries changed, in the order in
+    which they did. `texts` (by id) and `views` have been read, and stand while nothing changes.
     """
 
     all: list[Summary]
     in_place: list[Summary]
-    told: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    told: dict[tuple[object, ...], tuple[str, ...]] = field(default_factory=dict)
     changes: list[int] = field(default_factory=list)
     texts: dict[int, str] = field(default_factory=dict)
     views: dict[tuple[object, ...], View] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Stories:
     async def told(self, scene: Scene, persona: Persona | None) -> tuple[str, ...]:
         """Give what a persona knows of what left the window, oldest first; None stands for the public."""
         known = await self._of(scene)
-        key = persona.slug if persona else ""
+        key = (persona.slug, *scene.stays) if persona else ()
         while key not in known.told:
             version = known.version
             texts = await self._look_up(scene, persona, known.in_place)

@@ -286,6 +286,18 @@ async def test_who_was_not_there_reads_of_what_they_know_and_the_narrator_of_eve
         assert await played.stories.story(played.scene, played.persona("wren")) in heads["wren"]
 
 
+async def test_who_is_sent_away_and_brought_in_again_to_be_briefed_is_briefed(tmp_path: Path) -> None:
+    async with campaign(tmp_path, "narrator", "wren", context=2900) as played:
+        await played.turn(f"{PROMISE}.")
+        for _ in range(9):
+            await played.turn(RAIN * 5)
+        there = [Stay("narrator", 0), Stay("wren", played.scene.window.entries[-1].seq)]
+        played.scene.stays = there
+        assert PROMISE not in story_of(await played.asked("wren"))
+        played.scene.stays = [*there, Stay("wren", 0)]
+        assert PROMISE in story_of(await played.asked("wren"))
+
+
 async def test_a_small_context_gives_up_the_story_before_the_cards(tmp_path: Path) -> None:
     async with campaign(tmp_path, "narrator", "marta", "wren", context=2900) as played:
         prompts = [await played.turn(f"{number}: {RAIN * 3}", "marta") for number in range(10)]
