@@ -124,7 +124,7 @@ class CpuServer:
 
     async def check(self) -> None:
         """Look whether the file is a model, without loading it. Raises SetupError."""
-        await asyncio.to_thread(read_gguf_header, self.model)
+        await asyncio.to_thread(self._header)
 
     async def context_length(self) -> int | None:
         """Give the tokens of context that each slot would have; None if the file cannot be read."""
@@ -176,8 +176,17 @@ class CpuServer:
                 BackendUnavailableError(f"The {self._what} could not be loaded{by}: {error}.", hint=hint)
             ) from None
 
-    def _plan(self) -> Job:
+    def _header(self) -> dict[str, Scalar]:
         metadata = read_gguf_header(self.model)
+        if _pools(metadata) and not self._embedding:
+            raise SetupError(
+                f"{self.model} is an embedding model, which answers nobody.",
+                hint="Set EMBEDDING_GGUF to it, and CPU_MODEL to a model for chats.",
+            )
+        return metadata
+
+    def _plan(self) -> Job:
+        metadata = self._header()
         longest = _LONGEST_TEXT if self._embedding else _LONGEST_CONTEXT
         context = self._context or min(trained_context(metadata) or 4096, longest)
         memory = total_memory() or 8 * 1024 * _MIB

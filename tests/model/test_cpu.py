@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bot.errors import BackendUnavailableError
+from bot.errors import BackendUnavailableError, HearthsideError
 from bot.model.cpu import CpuServer, Endpoint
 from bot.model.openai_server import OpenAIServer
 from tests.model.conftest import PROJECT, hear
+from tests.tiny_bert import write_tiny_bert
 from tests.tiny_gguf import write_tiny_gguf
 
 MakeServer = Callable[..., CpuServer]
@@ -290,6 +291,15 @@ async def test_a_file_that_is_no_model_is_named_with_what_is_wrong(
             await server.ensure()
         assert str(path) in str(error.value)
         assert told in str(error.value)
+
+
+async def test_an_embedding_model_is_not_asked_for_answers(make: MakeServer, tmp_path: Path) -> None:
+    path = tmp_path / "minilm.gguf"
+    write_tiny_bert(path)
+    for asked in (make(path).ensure, make(path).check):
+        with pytest.raises(HearthsideError, match="is an embedding model") as error:
+            await asked()
+        assert "EMBEDDING_GGUF" in str(error.value)
 
 
 async def test_a_mended_file_is_tried_at_once(make: MakeServer, tmp_path: Path, whole: bytes) -> None:
