@@ -159,7 +159,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
         client.furnish(
             Listening(client, table, backends),
             SceneCommands(direction, table, reports, memories, listens=listen),
-            *knowing(client, table, direction, reports, memories, stories, kept),
+            *knowing(client, table, direction, reports, memories, stories, kept, forgetting),
             PersonaCommands(direction, table, personas, files),
             choosing(table, direction, reports, backends, models, prompter),
             LoreCommands(books, lore, table),
@@ -178,9 +178,10 @@ def knowing(
     memories: Memories,
     stories: Stories,
     kept: Kept,
+    forgetting: Forgetting,
 ) -> tuple[commands.Cog, ...]:
     """Build the commands about what characters know, and what nobody is to know."""
-    knowledge = Knowledge(table.store, stories, kept, table.clock)
+    knowledge = Knowledge(table.store, stories, kept, forgetting, table.clock)
     return (
         WhisperCommand(Whispers(table, direction), table, reports),
         MemoryCommands(client, knowledge, memories, reports),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from bot.clock import Clock
     from bot.persona.persona import Persona
+    from bot.scene.forgetting import Forgetting
     from bot.scene.kept import Facts, Kept
     from bot.scene.scene import Scene
     from bot.scene.stories import Stories
@@ -146,10 +147,13 @@ async def pins_known(connection: Connection, scene_id: int, ken: Ken) -> list[Pi
 class Knowledge:
     """Keeps pins and secrets. Every refusal is a TableError that says what to do."""
 
-    def __init__(self, store: Store, stories: Stories, kept: Kept, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, stories: Stories, kept: Kept, forgetting: Forgetting, clock: Clock
+    ) -> None:
         self._store = store
         self._stories = stories
         self._kept = kept
+        self._forgetting = forgetting
         self._clock = clock
 
     # -- pins ---------------------------------------------------------------------------------------------
@@ -206,6 +210,7 @@ class Knowledge:
                 raise TableError(f"<@{pin.pinned_by}> has pinned that, and can take it out.")
             await pins.remove(tx, pin.id)
             await summaries.strike(tx, scene.id, PINNED)
+            await self._forgetting.soon(tx)
             self._kept.changed(scene.id)
             self._stories.taken_back(scene)
         return pin
@@ -244,6 +249,7 @@ class Knowledge:
                 raise TableError("There is no such secret.", hint=NO_SUCH)
             await knowledge.remove_secret(tx, secret.id)
             await summaries.strike(tx, scene.id, UNTOLD)
+            await self._forgetting.soon(tx)
             self._kept.changed(scene.id)
             self._stories.taken_back(scene)
         return secret

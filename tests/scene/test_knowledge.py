@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.errors import TableError
+from bot.scene.forgetting import Forgetting
 from bot.scene.kept import Kept
 from bot.scene.knowledge import Asker, Knowledge, standing
 from bot.scene.stories import Stories
@@ -30,6 +32,7 @@ class Evening(Sitting):
 
     knowledge: Knowledge
     kept: Kept
+    forgetting: Forgetting
 
     async def told(self, slug: str = "") -> tuple[str, ...]:
         """Give the pins in the prompts of a persona; of all of the cast, if none is named."""
@@ -55,8 +58,10 @@ async def evening(tmp_path: Path) -> AsyncIterator[Evening]:
     evening = Evening(store, shelf(store, tmp_path), "narrator", "marta", "wren")
     await evening.begin()
     evening.kept = Kept(store)
-    evening.knowledge = Knowledge(store, Stories(store), evening.kept, SystemClock())
+    evening.forgetting = Forgetting(store, SystemClock())
+    evening.knowledge = Knowledge(store, Stories(store), evening.kept, evening.forgetting, SystemClock())
     yield evening
+    await evening.forgetting.aclose()
     await store.aclose()
 
 
@@ -95,3 +100,20 @@ async def test_a_whisper_that_were_pinned_would_stay_one(evening: Evening) -> No
     await evening.says("Good evening.", author_id=PAL)
     assert await evening.listed(PAL) == []
     assert len(await evening.listed(MIRA)) == 1
+
+
+async def test_what_is_taken_back_is_in_no_file(evening: Evening, tmp_path: Path) -> None:
+    by = Asker(MIRA, directs=True)
+    await evening.knowledge.pin(evening.scene, "The ferryman is called Qvorblaxt.", by)
+    await evening.knowledge.add_secret(evening.scene, "Qvorblaxt is dead.", MIRA)
+
+    def files() -> str:
+        return str([path.read_bytes() for path in tmp_path.glob("hearthside.sqlite*")])
+
+    assert "Qvorblaxt" in files()
+    await evening.knowledge.unpin(evening.scene, "#1", by)
+    await evening.knowledge.remove_secret(evening.scene, "#1")
+    evening.forgetting.start()
+    async with asyncio.timeout(10):
+        await evening.forgetting.finished()
+    assert "Qvorblaxt" not in files()
