@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import structlog
 
@@ -53,11 +53,15 @@ _MESSAGES = frozenset({EntryKind.PLAYER, *SPOKEN})
 
 @dataclass(slots=True)
 class _Memory:
-    """What is known of one scene: what was told there, and how many messages it has up to a place."""
+    """What is known of one scene: what was told there, and how many messages it has up to a place.
+
+    `head` is what stands in the head of its prompt, of the books as they were then: `head_of`.
+    """
 
     fired: list[FiredRecord]
     context: int = ASSUMED_CONTEXT
     head: frozenset[Ref] = field(default_factory=frozenset)
+    head_of: ReferenceType[Lore] | None = None
     counted_to: int = 0
     messages: int = 0
     answers: int = 0
@@ -85,7 +89,7 @@ class SceneLore:
         memory = await self._memory(scene)
         memory.context = context_length
         told = self._standing(scene, lore, context_length)
-        memory.head = _refs(told)
+        memory.head, memory.head_of = _refs(told), ref(lore)
         return tuple(fired.text for fired in told)
 
     async def append(self, scene: Scene, persona: Persona, audience: str | None = None) -> None:
@@ -153,7 +157,8 @@ class SceneLore:
         window = {(one.book, one.uid): one.seq for one in memory.fired if one.entry_id in there}
         heard = [entry for entry in entries if audience or entry.audience is None]
         messages = [entry for entry in heard if entry.kind in _MESSAGES][-LONGEST_SCAN:]
-        head = memory.head or _refs(self._standing(scene, lore, memory.context))
+        known = memory.head_of is not None and memory.head_of() is lore
+        head = memory.head if known else _refs(self._standing(scene, lore, memory.context))
         return Circumstances(
             messages=[f"{entry.speaker}: {entry.text}" for entry in messages] if said is None else (said,),
             fresh=_fresh(messages) if said is None else 1,

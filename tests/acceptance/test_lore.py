@@ -234,6 +234,25 @@ async def test_what_two_characters_wake_is_told_before_each(
     assert prompts(model)[1][-1]["content"] == "[The founder's name was Odo.]\n[Tobin Quill answers.]"
 
 
+async def test_what_is_always_true_is_changed_where_it_stands_and_told_nowhere_else(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    async with table.bot(model.url):
+        await bring(table, WORLD)
+        await table.start_scene()
+        await says(table, "I look at the sky.")
+        await form(table, "lore edit", {"book": "Vell", "entry": "#3"}, content="It never stops snowing.")
+        await bring(table, {"entries": {"0": {"constant": True, "content": "The sky is green."}}}, name="Sky")
+        tried = await table.command("lore test", {"text": "snow"})
+        assert tried.content.startswith("Nothing would be told now.\nThe model knows already:")
+        await says(table, "I look at it again.")
+    _, changed = prompts(model)
+    assert "The sky is green.\n\nIt never stops snowing." in changed[0]["content"]
+    assert "raining" not in str(changed)
+    assert "snowing" not in str(changed[1:])
+    assert "green" not in str(changed[1:])
+
+
 async def test_a_look_at_lore_while_somebody_answers_does_not_lose_that_answer(
     table: Tabletop, model: ScriptedModelServer
 ) -> None:
