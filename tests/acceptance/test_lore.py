@@ -221,6 +221,23 @@ async def test_a_character_brings_what_it_knows(table: Tabletop, model: Scripted
     assert prompts(model)[0][-1]["content"].split("\n")[1] == "[Oda tied it.]"
 
 
+async def test_a_card_brought_anew_tells_what_is_new_in_its_lore(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    def card(rope: str) -> Upload:
+        told = {"rope": rope, "net": "It has a hole."}
+        book = {"entries": [{"keys": [key], "content": text} for key, text in told.items()]}
+        return Upload("oda.json", as_json({**V2, "data": {**V2["data"], "character_book": book}}))
+
+    async with table.bot(model.url):
+        await table.command("persona import", {"card": card("It is tied.")})
+        await table.start_scene(title="Low tide", persona="oda")
+        await says(table, "Oda, the rope and the net!")
+        await table.command("persona import", {"card": card("It is cut."), "replace": True})
+        await says(table, "The rope and the net, Oda!")
+    assert prompts(model)[1][-1]["content"].split("\n")[1:] == ["[It is cut.]", "[Oda answers.]"]
+
+
 async def test_what_two_characters_wake_is_told_before_each(
     table: Tabletop, model: ScriptedModelServer
 ) -> None:

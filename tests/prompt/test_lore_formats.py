@@ -134,7 +134,11 @@ def test_a_book_says_how_it_is_scanned() -> None:
     document = {"name": "Sea", "scan_depth": 9, "token_budget": 300, "recursive_scanning": False}
     book = book_of(parsed({**document, "entries": [V2_ENTRY]}), "7")
     assert (book.name, book.scan_depth, book.token_budget, book.recursive) == ("Sea", 9, 300, False)
-    assert [entry.uid for entry in book.entries] == ["0"]
+    [entry] = book.entries
+    [rewritten] = book_of(parsed({"entries": [{**V2_ENTRY, "content": "Gone."}]}), "7").entries
+    assert entry.uid.startswith("0.")
+    assert rewritten.uid.startswith("0.")
+    assert rewritten.uid != entry.uid
 
 
 ODD: dict[str, Any] = {

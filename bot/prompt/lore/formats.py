@@ -16,6 +16,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
+from zlib import crc32
 
 from bot.errors import TableError
 from bot.prompt.lore import fields
@@ -141,9 +142,19 @@ def as_character_book(file: LoreFile) -> LoreFile:
 
 
 def book_of(file: LoreFile, book_id: str, name: str = "") -> Book:
-    """Read a file as a book to play. The uids are the entries' places."""
-    entries = (entry_of(source, file.format, str(place)) for place, source in enumerate(file.entries))
+    """Read a file as a book to play. The uids are the entries' places, and a mark of what they tell.
+
+    So an entry with another text is another one to the log, as with the books of a server.
+    """
+    entries = (
+        entry_of(source, file.format, f"{place}.{_mark(source)}") for place, source in enumerate(file.entries)
+    )
     return framed(Book(book_id, name or file.name, tuple(entries)), file.frame)
+
+
+def _mark(source: Mapping[str, Any]) -> str:
+    told = str(source.get("content"))
+    return f"{crc32(told.encode('utf-8', 'surrogatepass')):08x}"
 
 
 def framed(book: Book, frame: Mapping[str, Any]) -> Book:
