@@ -46,6 +46,7 @@ from bot.scene.turn import Answering
 from bot.scene.warming import Warming
 from bot.scene.whispers import Whispers
 from bot.stage.stage import DiscordStage
+from bot.store.one_bot import one_bot
 from bot.store.store import Store, warnings
 from cogs.help import Help
 from cogs.inside import InsideCommands
@@ -114,6 +115,7 @@ async def built(settings: Settings, *, listen: bool) -> AsyncIterator[Hearthside
     """Build all parts, and close them in reverse order at the end."""
     clock, rng = SystemClock(), SystemRandom()
     async with contextlib.AsyncExitStack() as closing:
+        closing.enter_context(one_bot(settings.database_path))
         store = await Store.open(settings.database_path)
         closing.push_async_callback(store.aclose)
         library = PersonaLibrary(settings.personas_dir)

@@ -56,6 +56,27 @@ async def test_without_a_network_the_bot_says_so_and_ends(table: Tabletop) -> No
     assert "Traceback" not in out
 
 
+async def test_a_second_copy_of_the_bot_does_not_get_between_a_table_and_its_story(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    settings = {
+        "DISCORD_TOKEN": table.application.token,
+        "DISCORD_API_URL": table.api_url,
+        "DATABASE_URL": f"sqlite:///{table.database.as_posix()}",
+    }
+    async with table.bot(model.url):
+        await table.start_scene()
+        code, out = await hearthside("run", **settings)
+        assert code == 2
+        assert f"Another copy of Hearthside is running with {table.database}. Stop that one first" in out
+        said = await table.says(table.ann, "I knock.")
+        await table.shows(TEXT, since=said.cursor)
+        await table.at_rest()
+        await table.kill()
+    async with table.bot(model.url):
+        assert table.stored() == ["I knock."]
+
+
 async def test_a_database_of_a_newer_version_is_left_alone(table: Tabletop) -> None:
     with closing(sqlite3.connect(table.database)) as database:
         database.execute("CREATE TABLE alembic_version (version_num TEXT)")
