@@ -75,7 +75,7 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="What
         listed = await self._entry(record, entry)
 
         async def then(sent: discord.Interaction[Any], changed: LoreEntry) -> None:
-            await self._books.change(record, listed.id, changed)
+            await self._books.change(record, listed.id, changed, listed.entry)
             said = f"{_shown(changed)} has been changed. Where it was told already, the old text stays told."
             await sent.response.send_message(fitting([said, *_warnings(changed)]), ephemeral=True)
 

@@ -180,12 +180,12 @@ class Lorebooks:
             self._versions[guild_id] += 1
         return replace(book, entries=book.entries + 1)
 
-    async def change(self, book: LorebookRecord, entry_id: int, entry: LoreEntry) -> None:
-        """Put a changed entry in the place of one that is there; what is not known of it stays."""
+    async def change(self, book: LorebookRecord, entry_id: int, entry: LoreEntry, before: LoreEntry) -> None:
+        """Change in an entry that is there what is different in `entry` than it was `before`."""
         async with self._one_change, self._store.transaction() as tx:
             row = await self._row(tx, book, entry_id)
             source = json.loads(row.document)
-            written = formats.changed(source, LoreFormat(book.kind), entry)
+            written = formats.changed(source, LoreFormat(book.kind), entry, before)
             if written != source:
                 await stored.set_document(tx, row.id, dumped(written).decode())
         self._versions[book.guild_id] += 1

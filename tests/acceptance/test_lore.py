@@ -167,6 +167,21 @@ async def test_a_form_sent_off_as_it_was_opened_changes_nothing(
         assert (await exported(table, "Vell", "sillytavern"))["entries"]["0"]["order"] == 5_000_000
 
 
+async def test_two_who_change_an_entry_at_once_keep_what_each_of_them_wrote(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    async with table.bot(model.url):
+        await bring(table, WORLD)
+        asked = {"book": "Vell", "entry": "The gong"}
+        opened = await table.room.command(table.ann, table.campaign, "lore edit", asked)
+        await opened.responded(PATIENCE)
+        await form(table, "lore edit", asked, title="The bell", keys="bell")
+        sent = await table.room.submit(table.ann, opened, {"content": "It is cracked."})
+        await sent.answered(PATIENCE)
+        entry = (await exported(table, "Vell", "sillytavern"))["entries"]["0"]
+        assert (entry["comment"], entry["key"], entry["content"]) == ("The bell", ["bell"], "It is cracked.")
+
+
 async def test_one_long_line_does_not_hide_the_others(table: Tabletop, model: ScriptedModelServer) -> None:
     names = [f"Brother number {number}" for number in range(100)]
     crowd = {"key": ["gong"], "content": "x", "characterFilter": {"isExclude": True, "names": names}}

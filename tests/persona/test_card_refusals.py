@@ -169,6 +169,12 @@ def test_a_card_with_a_byte_order_mark_is_read() -> None:
     assert read(b"\xef\xbb\xbf  " + as_json(V2)).card.document == V2
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_who_saved_a_card_as_utf_16_is_told_so(encoding: str) -> None:
+    with pytest.raises(CardError, match="Save it as UTF-8"):
+        read(("\ufeff" * (encoding != "utf-16") + json.dumps(V2)).encode(encoding))
+
+
 def test_a_bomb_beside_the_card_is_never_unpacked_and_never_shown() -> None:
     came = read(as_png(chunk(b"zTXt", b"Comment\0\0" + bomb(16)), text_chunk(b"chara", V2)))
     assert picture(came) == as_png()

@@ -169,7 +169,7 @@ def test_what_was_changed_in_between_is_not_changed_back() -> None:
     v3 = parsed(as_v3(parsed({"entries": {"5": ODD}})))
     [source] = v3.entries
     entry = entry_of(source, v3.format, "")
-    edited = changed(source, v3.format, replace(entry, title="The rope", keys=("rope",), order=60))
+    edited = changed(source, v3.format, replace(entry, title="The rope", keys=("rope",), order=60), entry)
     back = document_of(as_world_info(replace(v3, entries=(edited,))))["entries"]["5"]
     assert (back["comment"], back["key"], back["order"]) == ("The rope", ["rope"], 60)
     assert back["content"] == ODD["content"]
@@ -198,18 +198,20 @@ def test_books_are_found_in_v3_files_and_in_cards() -> None:
 
 
 def test_an_entry_that_is_not_changed_is_written_as_it_was() -> None:
-    assert changed(WORLD_INFO, LoreFormat.WORLD_INFO, MEANT) == WORLD_INFO
+    assert changed(WORLD_INFO, LoreFormat.WORLD_INFO, MEANT, MEANT) == WORLD_INFO
 
 
 def test_a_change_touches_what_was_changed() -> None:
-    written = changed(WORLD_INFO, LoreFormat.WORLD_INFO, replace(MEANT, order=81, filter_tags=()))
+    written = changed(WORLD_INFO, LoreFormat.WORLD_INFO, replace(MEANT, order=81, filter_tags=()), MEANT)
     assert written == {
         **WORLD_INFO,
         "order": 81,
         "characterFilter": {"isExclude": True, "names": ["Marta"], "tags": []},
     }
     before = entry_of(V2_ENTRY, LoreFormat.CHARACTER_BOOK, "")
-    moved = changed(V2_ENTRY, LoreFormat.CHARACTER_BOOK, replace(before, position=Position.BEFORE_CHARACTER))
+    moved = changed(
+        V2_ENTRY, LoreFormat.CHARACTER_BOOK, replace(before, position=Position.BEFORE_CHARACTER), before
+    )
     assert (moved["position"], moved["extensions"]["position"]) == ("before_char", 0)
     assert moved["extensions"]["agnai"] == {"colour": "blue"}
 
@@ -290,7 +292,10 @@ def test_whatever_an_entry_holds_it_can_be_read(value: Any) -> None:
     for kind in LoreFormat:
         for name in new_source(LoreEntry(uid=""), kind):
             entry = entry_of({name: value}, kind, "")
-            assert entry_of(changed({name: value}, kind, entry), kind, "") == entry
+            assert (
+                entry_of(changed({name: value}, kind, entry, entry_of({name: value}, kind, "")), kind, "")
+                == entry
+            )
 
 
 # -- what is no lorebook ----------------------------------------------------------------------------------

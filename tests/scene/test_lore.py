@@ -86,8 +86,8 @@ async def test_a_changed_entry_is_told_anew_and_a_removed_one_never(table: Table
     book = await table.books.find(SERVER, "vell")
     assert len(await table.told("Gong, rope.")) == 2
     gong, rope = await table.books.entries(book)
-    await table.books.change(book, gong.id, replace(gong.entry, content="Cracked."))
-    await table.books.change(book, rope.id, rope.entry)
+    await table.books.change(book, gong.id, replace(gong.entry, content="Cracked."), gong.entry)
+    await table.books.change(book, rope.id, rope.entry, rope.entry)
     assert await table.told("Gong, rope.") == ["Cracked."]
     await table.cut(to=1)
     await table.books.remove_entry(book, gong.id)

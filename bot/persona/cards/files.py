@@ -17,6 +17,7 @@ FILE_BYTES = 8 * 1024 * 1024  # less than the 10 MiB that Discord takes as a web
 Format = Literal["json", "png", "charx"]
 
 _PICTURES = (png.SIGNATURE, b"\xff\xd8\xff", b"GIF8", b"RIFF")
+_UTF_16 = b"\xff\xfe", b"\xfe\xff"  # as some editors save text; what reads the document says what to do
 _EMBEDDED = re.compile(r"embedd?ed://(.+)", re.DOTALL)  # V3 spells it with one d
 _DATA = re.compile(r"data:image/[a-z.+-]{1,20};base64,([A-Za-z0-9+/=\s]+)")
 
@@ -38,7 +39,7 @@ def read(data: bytes) -> CardFile:
         return CardFile(card_of(DOCUMENT.read(charx.Charx(data).card())), data)
     if data.startswith(_PICTURES):
         raise CardError("Cards come in PNG pictures, and this is another kind.", hint="Fetch the original.")
-    if not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+    if not data.startswith(_UTF_16) and not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         raise CardError("This is no character card.", hint="A card is a JSON, PNG or CHARX file.")
     return CardFile(card_of(DOCUMENT.read(data)))
 

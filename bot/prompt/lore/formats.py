@@ -176,9 +176,11 @@ def entry_of(source: Mapping[str, Any], kind: LoreFormat, uid: str) -> LoreEntry
     return LoreEntry(uid=uid, **values)
 
 
-def changed(source: Json, kind: LoreFormat, entry: LoreEntry) -> Json:
-    """Write an entry over the one that a file has: what is the same or not known stays as it is."""
-    before = entry_of(source, kind, entry.uid)
+def changed(source: Json, kind: LoreFormat, entry: LoreEntry, before: LoreEntry) -> Json:
+    """Write what is different of an entry than it was `before` over the one that a file has.
+
+    All else stays as the file has it: what is not known, and what others have changed meanwhile.
+    """
     target = deepcopy(source)
     for field in _FIELDS[kind]:
         value = getattr(entry, field.name)
