@@ -266,8 +266,11 @@ def _machine(options: argparse.Namespace) -> Machine:
     if max(options.vram or 0, options.ram or 0) > _MOST_GIB:
         raise TableError("No machine has so much memory.", hint="--vram and --ram are in GiB.")
     sizes = (None if gib is None else int(gib * plan.GIB) for gib in (options.vram, options.ram))
+    machine = here.machine(*sizes)
     found = replace(
-        here.machine(*sizes), gpu_bandwidth=options.gpu_bandwidth, ram_bandwidth=options.ram_bandwidth
+        machine,
+        gpu_bandwidth=options.gpu_bandwidth or machine.gpu_bandwidth,
+        ram_bandwidth=options.ram_bandwidth,
     )
     if min(found.ram, found.vram, found.gpu_bandwidth) < 0 or found.ram_bandwidth <= 0:
         raise TableError("Memory and its bandwidth are no less than nothing.")

@@ -127,6 +127,17 @@ def test_shared_memory_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert here.machine(vram=10 * GIB, ram=24 * GIB) == Machine(10 * GIB, 24 * GIB)
 
 
+def test_two_small_cards_are_not_as_quick_as_a_large_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = Gpu("NVIDIA GeForce RTX 3060", 12 * GIB)
+    monkeypatch.setattr(here, "detect", lambda ram: [card, card])
+    assert cli.main(["model", "plan", "llama-3.1-8b"]) == 0
+    told = capsys.readouterr().out
+    assert "24 GiB of GPU memory" in told
+    assert "GPU 360 GB/s" in told
+
+
 @pytest.mark.parametrize(
     ("ram", "limit", "allowed"), [(24, "0\n", 16), (64, "0\n", 48), (24, "20480\n", 20), (24, "", 16)]
 )

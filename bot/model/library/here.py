@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.model import machine as hardware
-from bot.model.library.gpus import detect
+from bot.model.library.gpus import Gpu, detect
 from bot.model.library.plan import Machine
 
 
@@ -18,4 +18,12 @@ def machine(vram: int | None = None, ram: int | None = None) -> Machine:
         return Machine(vram, memory)
     found = detect(ram=memory)
     shared = sum(gpu.memory for gpu in found if gpu.shared)
-    return Machine(sum(gpu.memory for gpu in found), max(0, memory - shared))
+    return Machine(sum(gpu.memory for gpu in found), max(0, memory - shared), gpu_bandwidth=_speed(found))
+
+
+def _speed(gpus: list[Gpu]) -> float:
+    """Give the GB/s of several cards, 0 for one alone: each reads its own layers, one after the other."""
+    if len(gpus) < 2:
+        return 0
+    together = sum(gpu.memory for gpu in gpus)
+    return together / sum(gpu.memory / Machine(gpu.memory).gpu_speed for gpu in gpus)
