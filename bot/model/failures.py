@@ -225,7 +225,7 @@ def _error_object(body: str) -> dict[str, Any]:
             return data
         case list():
             return {"message": "; ".join(_validation(item) for item in data if isinstance(item, dict))}
-    return {"message": str(data)}
+    return {"message": str(data or "")}
 
 
 def _message(error: dict[str, Any]) -> str:

@@ -88,6 +88,7 @@ async def test_a_server_that_knows_nothing_but_chats_is_enough(
         (Refusal(503, '{"error": {"message": "Loading model", "code": 503}}'), ["still loading"]),
         (Refusal(500, '{"error": "CUDA out of memory"}'), ["CUDA out of memory"]),
         (Refusal(502, PAGE, "text/html"), ["HTTP 502"]),
+        (Refusal(500, "null"), ["failed (HTTP 500)."]),
         (Refusal(301, ""), ["redirect"]),
     ],
 )
