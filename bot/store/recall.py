@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, text
@@ -157,22 +158,27 @@ async def merge(tx: Connection, *, begin: bool) -> bool:
     return bool(after - before >= 2)  # so says https://www.sqlite.org/fts5.html#the_merge_command
 
 
-async def want_cleared(tx: Connection) -> None:
-    """Remember that words were deleted which the index may still have."""
-    await set_fact(tx, _TO_CLEAR, "yes")
+class Remains(StrEnum):
+    """What the database's file may still have of what was deleted."""
+
+    WORDS = "yes"
+    """Words in old parts of the index, copies, and the write-ahead log."""
+    COPIES = "copies"
+    """Copies that SQLite left of rows that it has moved."""
+    NOTHING = "no"
 
 
-async def is_clearing_wanted(connection: Connection) -> bool:
-    """Tell whether words were deleted which the index may still have."""
-    return await fact(connection, _TO_CLEAR) == "yes"
+async def remains(connection: Connection) -> Remains:
+    """Tell what may still be there of what was deleted."""
+    return Remains(await fact(connection, _REMAINS) or Remains.NOTHING)
 
 
-async def cleared(tx: Connection) -> None:
-    """Remember that the index has nothing of what was deleted."""
-    await set_fact(tx, _TO_CLEAR, "no")
+async def set_remains(tx: Connection, remains: Remains) -> None:
+    """Remember what may still be there of what was deleted."""
+    await set_fact(tx, _REMAINS, remains)
 
 
-_TO_CLEAR = "words to clear"
+_REMAINS = "words to clear"
 
 
 # -- memories in the log ----------------------------------------------------------------------------------

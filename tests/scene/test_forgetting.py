@@ -162,3 +162,35 @@ async def test_who_reads_meanwhile_is_not_disturbed_and_delays_it(evening: Eveni
     async with asyncio.timeout(10):
         await evening.forgetting.finished()
     assert not evening.on_disk(WORD)
+
+
+class LongDay(SystemClock):
+    """The machine's time, on which to write a file anew takes ten seconds, and a rest has no end."""
+
+    def __init__(self) -> None:
+        self.rests = asyncio.Event()
+        self._passed = 0.0
+
+    def monotonic(self) -> float:
+        self._passed += 10.0
+        return self._passed
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds > 1000:
+            self.rests.set()
+            await asyncio.Event().wait()
+        await super().sleep(min(seconds, 0.01))
+
+
+async def test_a_large_file_is_not_written_anew_for_every_edit_and_words_still_go(evening: Evening) -> None:
+    """Whoever plays on a server with gigabytes of stories would wait for it."""
+    said = [await evening.says(f"His name is {WORD}{number}.") for number in range(2)]
+    clock = LongDay()
+    evening.forgetting = Forgetting(evening.store, clock)
+    evening.forgetting.start()
+    async with asyncio.timeout(10):
+        await evening.take_back(said[0])
+        await evening.forgetting.finished()
+        await evening.take_back(said[1])
+        await clock.rests.wait()
+    assert not evening.on_disk(f"{WORD}1")
