@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from random import SystemRandom
 from typing import TYPE_CHECKING
@@ -95,8 +96,11 @@ async def run(settings: Settings) -> None:
 
 async def _run(settings: Settings, *, listen: bool) -> None:
     async with built(settings, listen=listen) as client:
+        # In a task of its own: discord.py forgets that it was cancelled while it connects anew.
+        running = asyncio.create_task(client.start(settings.discord_token.get_secret_value()))
+        await asyncio.wait({running})
         try:
-            await client.start(settings.discord_token.get_secret_value())
+            running.result()
         except discord.LoginFailure:
             raise SetupError(
                 "Discord refused the token.",

@@ -271,3 +271,15 @@ async def test_while_the_disk_is_full_nothing_is_lost_and_nothing_said_twice(
     assert table.query("SELECT text FROM entries WHERE kind = 'answer'") == [(TEXT,)] * 2
     assert half.content == TEXT
     assert [text for _, text in table.spoken()].count(TEXT) == 2
+
+
+async def test_the_bot_stops_when_asked_to_while_it_connects_anew(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    async with table.bot(model.url) as bot:
+        before = {*table.room.gateway.connections}
+        await table.room.invalidate_sessions()
+        await table.until(lambda: bool({*table.room.gateway.connections} - before))
+        await bot.stop(print)
+        assert bot.exit_code == 0
+    assert "Traceback" not in table.log()
