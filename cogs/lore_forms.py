@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import discord
 
 from bot.errors import TableError
+from bot.prompt.lore.fields import KEYS
 from bot.prompt.lore.options import options_of, with_options
 from bot.prompt.lore.patterns import split_keys
 from cogs.persona_forms import attached
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from bot.prompt.lore.model import LoreEntry
 
@@ -101,8 +102,17 @@ def _written(entry: LoreEntry, typed: dict[str, str]) -> LoreEntry:
     for name in ("keys", "secondary_keys"):
         if name in typed:
             changes[name] = split_keys(typed[name])
+            _require_few(changes[name])
     changed = replace(entry, **changes)
     return with_options(changed, typed["options"]) if "options" in typed else changed
+
+
+def _require_few(keys: Sequence[str]) -> None:
+    if len(keys) > KEYS:
+        raise TableError(
+            f"There are {len(keys)} keys, and an entry has {KEYS} at most.",
+            hint="Write a second entry for the others, or a pattern such as /bells?/.",
+        )
 
 
 def _says_all(options: str, entry: LoreEntry) -> bool:

@@ -317,6 +317,9 @@ def _notes(file: LoreFile) -> tuple[str, ...]:
     ]
     if len(refused) > 5:
         notes.append(f"So are {len(refused) - 5:,} more keys; /lore list marks those of a server's book.")
+    more = (formats.unread(source, file.format) for source in file.entries)
+    long = [f"{entry.label}: {said}." for entry, said in zip(read, more, strict=True) if said]
+    notes += [*long[:5], *([f"So it is with {len(long) - 5:,} more entries."] if len(long) > 5 else [])]
     if empty := sum(not entry.content.strip() for entry in read):
         notes.append(f"Without a text, and so never told: {empty:,} of its entries.")
     return tuple(notes)

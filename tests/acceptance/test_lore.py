@@ -167,6 +167,22 @@ async def test_a_form_sent_off_as_it_was_opened_changes_nothing(
         assert (await exported(table, "Vell", "sillytavern"))["entries"]["0"]["order"] == 5_000_000
 
 
+async def test_whoever_writes_more_than_is_played_is_told_so(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    keys = [f"k{number}" for number in range(129)]
+    async with table.bot(model.url):
+        wrong = await form(table, "lore add", {}, keys=",".join(keys), content="Mine.")
+        assert wrong.content.startswith("⚠ There are 129 keys, and an entry has 128 at most.")
+        assert b"Mine." in wrong.attachments[0].data
+        long = [{"key": keys, "content": "x"}, {"key": ["bell"], "content": "x" * 40_000}]
+        brought = await bring(table, {"entries": {str(place): one for place, one in enumerate(long)}})
+        assert brought.content.split("\n")[1:] == [
+            "k0, k1, k2: of its 129 keys the first 128 are used.",
+            "bell: of its text the first 32,768 characters are told.",
+        ]
+
+
 async def test_two_who_change_an_entry_at_once_keep_what_each_of_them_wrote(
     table: Tabletop, model: ScriptedModelServer
 ) -> None:

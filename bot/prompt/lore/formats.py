@@ -20,7 +20,7 @@ from zlib import crc32
 
 from bot.errors import TableError
 from bot.prompt.lore import fields
-from bot.prompt.lore.fields import OURS, Field, Json, looked_up, placed
+from bot.prompt.lore.fields import CONTENT_CHARACTERS, KEYS, OURS, Field, Json, looked_up, placed
 from bot.prompt.lore.model import Book, LoreEntry
 
 ENTRIES = 10_000  # of one book
@@ -174,6 +174,17 @@ def entry_of(source: Mapping[str, Any], kind: LoreFormat, uid: str) -> LoreEntry
     if _is_sillytaverns(source):
         values["regex"] = False
     return LoreEntry(uid=uid, **values)
+
+
+def unread(source: Mapping[str, Any], kind: LoreFormat) -> str:
+    """Say what of an entry is more than is played, as the end of a sentence; empty where it is all played."""
+    name = "key" if kind is LoreFormat.WORLD_INFO else "keys"
+    keys, content = source.get(name), source.get("content")
+    if isinstance(keys, list) and len(keys) > KEYS:
+        return f"of its {len(keys):,} keys the first {KEYS} are used"
+    if isinstance(content, str) and len(content) > CONTENT_CHARACTERS:
+        return f"of its text the first {CONTENT_CHARACTERS:,} characters are told"
+    return ""
 
 
 def changed(source: Json, kind: LoreFormat, entry: LoreEntry, before: LoreEntry) -> Json:
