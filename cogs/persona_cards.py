@@ -93,6 +93,7 @@ class CardCommands(commands.Cog):
         one = self._brought(interaction, persona)
         card = (await self._personas.card_file(one)).card
         shown = {field.key: clean_text(card.text(field.key)).strip() for field in FIELDS}
+        shown["name"] = one.name  # the card's own may be longer than a form and a name take
 
         async def then(sent: Interaction, typed: dict[str, str]) -> None:
             await self._change(sent, one, {key: text for key, text in typed.items() if text != shown[key]})

@@ -334,3 +334,17 @@ async def test_people_read_names_where_a_card_has_macros(table: Tabletop, model:
         assert shown["fields"][0]["value"] == "*Oda does not look up.* Mind the rope, Player."
         listed = (await table.command("persona list")).content
         assert "**Oda** `oda.1`: Oda mends nets by the harbour." in listed
+
+
+async def test_a_character_whose_card_has_a_very_long_name_can_be_changed(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    long = "The Chronicle of the Seven Kingdoms: " * 4
+    async with table.bot(model.url):
+        brought = await bring(table, as_json({**V2, "data": {**V2["data"], "name": long}}), "long.json")
+        name = brought.embeds[0]["title"]
+        await send(table, await form(table, "persona edit", {"persona": name}), 2, description="War.")
+        kept = json.loads(
+            exported(await table.command("persona export", {"persona": name, "format": "json"}))
+        )
+    assert (kept["data"]["name"], kept["data"]["description"]) == (long, "War.")
