@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+import structlog
+
 from bot.clock import Clock
 from bot.errors import BackendError, BackendLoadingError, KeyRefusedError, ModelRefusedError
 from bot.model.backend import ModelInfo
 from bot.model.bounded_queue import Queue
+from bot.model.failures import not_a_model_server
 from bot.model.openai_server import OpenAIServer
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 60.0
@@ -112,6 +115,9 @@ class Candidate:
             self._require_own_model()
         except BackendError as error:
             self._note(error)
+        except Exception:  # noqa: BLE001  # a bug of ours: it must not end the looking, for which every scene waits
+            structlog.get_logger("hearthside.model").exception("look_failed", server=self.server.name)
+            self._note(not_a_model_server(self.server.name, "something that cannot be read"))
         else:
             if self.error is not None:
                 self._up_since = self._clock.monotonic()

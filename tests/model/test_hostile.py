@@ -6,19 +6,28 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from random import Random
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
 
-from bot.errors import BackendUnavailableError
+from bot.errors import BackendError, BackendUnavailableError
 from bot.model import routes, wire
 from bot.model.openai_server import OpenAIServer
 from bot.model.routes import Timeouts
+from tests.fakes.dialect_server import DialectServer
+from tests.fakes.koboldcpp import FakeKoboldCpp
 from tests.fakes.llama_router import FakeLlamaRouter
-from tests.fakes.model_server import Refusal, ScriptedModelServer, Stream, chunk, event
+from tests.fakes.lm_studio import FakeLMStudio
+from tests.fakes.model_server import Recorded, Refusal, ScriptedModelServer, Stream, chunk, event
 from tests.fakes.ollama import FakeOllama
+from tests.fakes.tabbyapi import FakeTabbyAPI
+from tests.fakes.textgen_webui import FakeTextGenWebUI
+from tests.fakes.vllm import FakeVllm
 from tests.model.conftest import hear
 
 DEEP = b"[" * 200_000 + b"]" * 200_000
@@ -221,3 +230,40 @@ async def test_a_server_that_is_known_stays_known_while_it_is_busy(
     await backend.refresh()
     assert (backend.dialect, await backend.context_length()) == ("llama.cpp", before)
     await backend.aclose()
+
+
+JUNK: tuple[Any, ...] = (None, [], {}, "", 5, -1, 0.5, True, [None], {"a": None}, "\ud800", [[[]]], 2**70)
+
+
+def spoiled(value: Any, rng: Random) -> Any:
+    """What a server says, with fields left out and others of a type that nobody expects."""
+    if rng.random() < 0.12:
+        return rng.choice(JUNK)
+    if isinstance(value, dict):
+        return {name: spoiled(one, rng) for name, one in value.items() if rng.random() > 0.05}
+    return [spoiled(one, rng) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [FakeKoboldCpp, FakeLlamaRouter, FakeLMStudio, FakeOllama, FakeTabbyAPI, FakeTextGenWebUI, FakeVllm],
+)
+async def test_a_server_whose_fields_are_of_any_type_is_borne_or_refused(kind: type[DialectServer]) -> None:
+    rng = Random(5)  # noqa: S311  # to spoil answers, the same ones each time
+
+    class Spoiled(kind):  # type: ignore[valid-type, misc]  # a class that is chosen by a parameter
+        async def _own(self, request: web.Request, recorded: Recorded) -> web.StreamResponse | None:
+            with suppress(KeyError):  # the fake itself trips over a name that it had told wrongly
+                said = await super()._own(request, recorded)
+                if isinstance(said, web.Response) and said.content_type == "application/json" and said.text:
+                    return web.json_response(spoiled(json.loads(said.text), rng), status=said.status)
+                return cast("web.StreamResponse | None", said)
+            return web.Response(status=404)
+
+    async with Spoiled() as server:
+        for _ in range(30):
+            backend = OpenAIServer(server.url, timeouts=Timeouts(load=0.1, poll=0.01))
+            for asked in (backend.health, backend.models, backend.adapters, partial(backend.load, "sea-24b")):
+                with suppress(BackendError):
+                    await asked()
+            await backend.aclose()

@@ -115,7 +115,7 @@ class LlamaRouter(LlamaCpp):
             status = next(
                 (mapping(item.get("status")) for item in entries(listing) if item.get("id") == model), {}
             )
-            if status.get("value") in _LOADED:
+            if text(status.get("value")) in _LOADED:
                 return
             if status.get("failed"):
                 code = whole(status.get("exit_code"))
@@ -240,7 +240,7 @@ def _routed(item: dict[str, Any]) -> ModelInfo:
         _context_argument(status.get("args")),
         "gguf",
         quantization_in(path) or quantization_in(name),
-        loaded=status.get("value") in _LOADED,
+        loaded=text(status.get("value")) in _LOADED,
         size_bytes=whole(mapping(item.get("meta")).get("size")),
     )
 

@@ -63,7 +63,7 @@ async def probe(site: Site, found: Any) -> LmStudio:
     """Read what models LM Studio has. `found` is what `/api/v1/models` said, else `/api/v0/models`."""
     newer, older = mappings(mapping(found).get("models")), mappings(mapping(found).get("data"))
     models = [_newer(item) for item in newer if item.get("type") == "llm"]
-    models += [_older(item) for item in older if item.get("type") in {"llm", "vlm"}]
+    models += [_older(item) for item in older if text(item.get("type")) in {"llm", "vlm"}]
     models = list(in_order(models, site.usual))
     kinds = {text(item.get("type")) for item in (*newer, *older)}
     capabilities = Capabilities(
