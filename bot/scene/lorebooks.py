@@ -219,7 +219,7 @@ class Lorebooks:
 
     async def _free_name(self, guild_id: int, name: str, entries: int) -> str:
         """Give the name as it is kept. Raises TableError if it is taken, or there is no room for the book."""
-        clean = clean_name(name)[:NAME_CHARACTERS].strip() or DEFAULT_NAME
+        clean = _clean(name) or DEFAULT_NAME
         there = await self.all(guild_id)
         if _called(there, clean):
             raise LoreError(
@@ -241,8 +241,13 @@ def with_problems(entries: Sequence[Listed]) -> list[Listed]:
 
 
 def _called(books: Iterable[LorebookRecord], name: str) -> LorebookRecord | None:
-    wanted = fold(name)
+    wanted = fold(_clean(name))
     return next((book for book in books if fold(book.name) == wanted), None)
+
+
+def _clean(name: str) -> str:
+    """Give a book's name as it is kept; of a text that is none, nothing."""
+    return clean_name(name)[:NAME_CHARACTERS].strip()
 
 
 def _require_room(books: Iterable[LorebookRecord], more: int) -> None:

@@ -167,6 +167,17 @@ async def test_a_form_sent_off_as_it_was_opened_changes_nothing(
         assert (await exported(table, "Vell", "sillytavern"))["entries"]["0"]["order"] == 5_000_000
 
 
+async def test_a_book_is_found_by_the_name_that_it_was_given(
+    table: Tabletop, model: ScriptedModelServer
+) -> None:
+    async with table.bot(model.url):
+        for key in ("gate", "keep"):
+            made = await form(table, "lore add", {"book": "Vell: the North"}, keys=key, content=key)
+            assert made.content.startswith("“Vell the North” has a new entry")
+        assert (await table.command("lore list", {"book": "vell: the north"})).content.count("\n") == 2
+        assert "no lorebook called" in (await table.command("lore list", {"book": ":"})).content
+
+
 async def test_whoever_writes_more_than_is_played_is_told_so(
     table: Tabletop, model: ScriptedModelServer
 ) -> None:
