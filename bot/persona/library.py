@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bot.errors import SetupError, TableError
 from bot.persona import toml
-from bot.persona.persona import SLUG, Persona, fold, names
+from bot.persona.persona import SLUG, Persona, clean_name, fold, names
 from bot.persona.toml import PersonaFileError, shown_name
 
 Stamp = tuple[str, int, int, int]  # a file's ending, modification time in ns, size in bytes, inode
@@ -31,7 +31,7 @@ class Changes:
 
 def meant(text: str, personas: Sequence[Persona]) -> Persona | None:
     """Give the first persona that is meant by a slug, else by a name, else by an alias, whatever the case."""
-    wanted = fold(text)
+    wanted = fold(clean_name(text))  # a card's name as its file has it may hold what a name here does not
     ways: tuple[Callable[[Persona], tuple[str, ...]], ...] = (
         lambda one: (one.slug,),
         lambda one: (one.name,),

@@ -38,7 +38,7 @@ def library(folder: Path) -> PersonaLibrary:
     return library
 
 
-@pytest.mark.parametrize("said", ["marta", "MARTA", " Marta ", "Innkeeper", "mother  marta"])
+@pytest.mark.parametrize("said", ["marta", "MARTA", " Marta ", "Innkeeper", "mother  marta", "Mother: Marta"])
 def test_a_persona_is_found_by_slug_name_or_alias_whatever_the_case(
     library: PersonaLibrary, said: str
 ) -> None:
