@@ -108,7 +108,7 @@ class ModelSwaps(commands.Cog):
         """Read what a choice is for. Raises TableError for a persona that is not there."""
         scene = self._table.scene_in(interaction.channel_id or 0)
         if text == THIS_SCENE and scene is None:
-            raise TableError("Nobody is playing here.", hint="/scene start opens a scene.")
+            raise TableError("Nobody is playing here.", hint="/scene start opens a scene, /scene resume one that has ended.")
         if text == THIS_SERVER:
             return Aim(interaction.guild_id)
         if text in {"", THIS_SCENE}:

@@ -77,7 +77,7 @@ class Reports:
         """Give the scene of a channel. Raises TableError if there is none."""
         scene = self._table.scene_in(channel_id or 0)
         if scene is None:
-            raise TableError("Nobody is playing here.", hint="/scene start opens a scene.")
+            raise TableError("Nobody is playing here.", hint="/scene start opens a scene, /scene resume one that has ended.")
         return scene
 
     async def status(self, scene: Scene) -> list[str]:
