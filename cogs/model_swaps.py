@@ -9,6 +9,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.errors import HearthsideError, TableError
+from bot.scene.reports import nobody_plays
 from bot.scene.swaps import Aim
 from cogs.choices import among, fitting, may_direct, may_manage
 from cogs.progress import ProgressLine
@@ -108,7 +109,7 @@ class ModelSwaps(commands.Cog):
         """Read what a choice is for. Raises TableError for a persona that is not there."""
         scene = self._table.scene_in(interaction.channel_id or 0)
         if text == THIS_SCENE and scene is None:
-            raise TableError("Nobody is playing here.", hint="/scene start opens a scene, /scene resume one that has ended.")
+            raise nobody_plays()
         if text == THIS_SERVER:
             return Aim(interaction.guild_id)
         if text in {"", THIS_SCENE}:

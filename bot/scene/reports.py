@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from bot.scene.table import Table
 
 
+def nobody_plays() -> TableError:
+    """Give the error of what needs a scene where there is none."""
+    return TableError(
+        "Nobody is playing here.", hint="/scene start opens a scene, /scene resume one that has ended."
+    )
+
+
 def backend_line(status: BackendStatus, *, exact: bool | None = None) -> str:
     """Say how one model server stands; `exact`: whether its counts are, if that was found out."""
     if status.state == "down":
@@ -77,7 +84,7 @@ class Reports:
         """Give the scene of a channel. Raises TableError if there is none."""
         scene = self._table.scene_in(channel_id or 0)
         if scene is None:
-            raise TableError("Nobody is playing here.", hint="/scene start opens a scene, /scene resume one that has ended.")
+            raise nobody_plays()
         return scene
 
     async def status(self, scene: Scene) -> list[str]:
