@@ -64,7 +64,8 @@ class AnswerFilter:
         """Give the whole answer.
 
         `reason` is the request's `finish_reason`: after `length` an unfinished last sentence is left out, or
-        marked as unfinished where it is most of the answer. What ends it twice is said once.
+        marked as unfinished where it is most of the answer. What ends it twice is said once, though it was
+        shown twice.
         """
         said = self._read(self._marks.rest)[2]
         if not self.done:
