@@ -155,7 +155,12 @@ class Connection:
 
     async def aclose(self) -> None:
         """Close it, also if the task is cancelled meanwhile."""
-        await asyncio.shield(asyncio.ensure_future(greenlet_spawn(self._blocking.close)))
+        closing = asyncio.ensure_future(greenlet_spawn(self._blocking.close))
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait({closing})  # the event loop may be about to end, and would leave it open
+            raise
 
     def _driver(self) -> Driver:
         driver = self._blocking.connection.driver_connection
